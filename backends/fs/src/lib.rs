@@ -1,0 +1,1 @@
+//! Keeps blobs in a directory, durably.

@@ -1,0 +1,1 @@
+//! Keeps blobs in anything the object_store crate can reach: GCS, Azure and more.

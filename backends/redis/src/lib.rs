@@ -1,0 +1,1 @@
+//! Keeps blobs in Redis: single server, cluster or sentinel.

@@ -1,0 +1,1 @@
+//! Keeps blobs in S3 and servers that speak its protocol.

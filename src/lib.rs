@@ -1,0 +1,1 @@
+//! Claim Check for Temporal.
