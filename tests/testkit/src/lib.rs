@@ -4,5 +4,6 @@
 
 mod process;
 pub mod redis;
+pub mod temporal;
 
 pub use process::{Process, free_port, wait_for_port};
