@@ -39,6 +39,8 @@ mod key;
 mod memory;
 mod segments;
 mod store;
+#[cfg(feature = "url")]
+mod url_options;
 
 pub use async_trait::async_trait;
 pub use blob::{Blob, BlobStream};
@@ -49,3 +51,5 @@ pub use key::BlobKey;
 pub use memory::MemoryStore;
 pub use segments::Segments;
 pub use store::{BlobInfo, BlobStore, GetOptions, ListStream, ListedBlob, PutOptions, PutOutcome};
+#[cfg(feature = "url")]
+pub use url_options::UrlOptions;

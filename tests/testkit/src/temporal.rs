@@ -110,8 +110,23 @@ fn launch(dir: &TempDir, port: u16, ui_port: u16, options: &[String]) -> Process
     let database = path("temporal.db");
     let program = program.display().to_string();
     let mut command: Vec<&str> = vec![
-        &program, "server", "start-dev", "--ip", "127.0.0.1", "--port", &port, "--ui-port", &ui_port,
-        "--http-port", &http, "--metrics-port", &metrics, "--log-level", "error", "--db-filename", &database,
+        &program,
+        "server",
+        "start-dev",
+        "--ip",
+        "127.0.0.1",
+        "--port",
+        &port,
+        "--ui-port",
+        &ui_port,
+        "--http-port",
+        &http,
+        "--metrics-port",
+        &metrics,
+        "--log-level",
+        "error",
+        "--db-filename",
+        &database,
     ];
     command.extend(options.iter().map(String::as_str));
     Process::spawn(&command, &dir.path().join("temporal.log"))

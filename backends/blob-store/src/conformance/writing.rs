@@ -1,0 +1,87 @@
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use crate::{BlobKey, ErrorKind, Operation, PutOptions, PutOutcome, Segments};
+
+use super::{Bench, Outcome, ensure, ensure_error, pattern};
+
+/// Longer than the coarsest clock a store tells ages by.
+const TICK: Duration = Duration::from_millis(1_100);
+
+pub(super) async fn a_second_put_finds_the_first(bench: &Bench<'_>) -> Outcome {
+    for size in [0, 10, 3 << 20] {
+        let (key, blob) = (bench.key(&format!("size-{size}"))?, pattern(size));
+        bench.round_trip(&key, blob.clone()).await?;
+        for _ in 0..2 {
+            let outcome = bench.put(&key, blob.clone()).await?;
+            ensure(outcome == PutOutcome::AlreadyPresent, || format!("a second put answered {outcome:?}"))?;
+        }
+        ensure(bench.get(&key).await? == blob, || "a second put changed the blob".into())?;
+    }
+    Ok(())
+}
+
+pub(super) async fn a_second_put_renews_the_age(bench: &Bench<'_>) -> Outcome {
+    for size in [10, 3 << 20] {
+        let (key, blob) = (bench.key(&format!("size-{size}"))?, pattern(size));
+        bench.put(&key, blob.clone()).await?;
+        let before = modified(bench, &key).await?;
+        tokio::time::sleep(TICK).await;
+        bench.put(&key, blob).await?;
+        let after = modified(bench, &key).await?;
+        ensure(after > before, || format!("a second put left the age of {size} bytes as it was"))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn touch_renews_the_age(bench: &Bench<'_>) -> Outcome {
+    let (key, blob) = (bench.key("touched")?, pattern(1000));
+    bench.put(&key, blob.clone()).await?;
+    let before = modified(bench, &key).await?;
+    tokio::time::sleep(TICK).await;
+    bench.store.touch(&key).await.map_err(|error| format!("touch failed: {error}"))?;
+    ensure(modified(bench, &key).await? > before, || "touch left the age as it was".into())?;
+    ensure(bench.get(&key).await? == blob, || "touch changed the blob".into())
+}
+
+pub(super) async fn touching_a_missing_blob_is_not_found(bench: &Bench<'_>) -> Outcome {
+    let key = bench.key("missing")?;
+    ensure_error(bench.store.touch(&key).await, ErrorKind::NotFound, Operation::Touch, &key)
+}
+
+pub(super) async fn a_deleted_blob_is_gone(bench: &Bench<'_>) -> Outcome {
+    let key = bench.key("deleted")?;
+    let delete = async || bench.store.delete(&key).await.map_err(|error| format!("delete failed: {error}"));
+    delete().await?;
+    bench.round_trip(&key, pattern(1000)).await?;
+    delete().await?;
+    ensure_error(bench.try_get(&key).await, ErrorKind::NotFound, Operation::Get, &key)?;
+    delete().await?;
+    bench.round_trip(&key, pattern(1000)).await
+}
+
+pub(super) async fn more_than_the_store_takes_is_refused(bench: &Bench<'_>) -> Outcome {
+    let Some(max) = bench.can.max_blob_size.and_then(|max| usize::try_from(max).ok()) else { return Ok(()) };
+    let key = bench.key("too-large")?;
+    // One mebibyte again and again: as long as it has to be, without the memory.
+    let chunk = Bytes::from(vec![0; 1 << 20]);
+    let blob: Segments = std::iter::repeat_n(chunk, max / (1 << 20) + 1).collect();
+    let answer = bench.store.put(&key, blob, PutOptions::default()).await;
+    ensure_error(answer, ErrorKind::TooLarge, Operation::Put, &key)?;
+    ensure_error(bench.try_get(&key).await, ErrorKind::NotFound, Operation::Get, &key)
+}
+
+pub(super) async fn the_right_hash_is_accepted(bench: &Bench<'_>) -> Outcome {
+    let (key, blob) = (bench.key("hashed")?, pattern(100_000));
+    let options = PutOptions::default().with_sha256(Sha256::digest(&blob).into());
+    let put = bench.store.put(&key, blob.clone().into(), options).await;
+    put.map_err(|error| format!("put with a SHA-256 failed: {error}"))?;
+    ensure(bench.get(&key).await? == blob, || "a put with a SHA-256 changed the blob".into())
+}
+
+async fn modified(bench: &Bench<'_>, key: &BlobKey) -> Result<SystemTime, String> {
+    let info = bench.store.head(key).await.map_err(|error| format!("head failed: {error}"))?;
+    info.modified.ok_or_else(|| "it declares ages and tells none".to_owned())
+}
