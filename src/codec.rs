@@ -2,7 +2,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use blob_store::BlobStore;
+use blob_store::{BlobStore, Retry, RetryPolicy};
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use temporalio_common::data_converters::{
     DataConverter, DefaultFailureConverter, PayloadCodec, PayloadConversionError, PayloadConverter,
@@ -185,7 +185,10 @@ impl ClaimCheckBuilder {
     ///
     /// [`Error::InvalidConfig`] if there is no store, or if two stores have one name.
     pub fn build(self) -> Result<ClaimCheckCodec> {
-        let stores = Stores::new(self.stores)?;
+        let policy = RetryPolicy::default().with_limit(self.deadline);
+        let stores =
+            self.stores.into_iter().map(|store| Arc::new(Retry::new(store, policy)) as Arc<dyn BlobStore>);
+        let stores = Stores::new(stores.collect())?;
         let suggested = stores.for_writing().capabilities().suggested_threshold;
         let offload = Offload {
             stores,

@@ -37,6 +37,7 @@ pub mod conformance;
 mod error;
 mod key;
 mod memory;
+mod retry;
 mod segments;
 mod store;
 #[cfg(feature = "url")]
@@ -49,6 +50,7 @@ pub use capabilities::{Capabilities, KeyLayout, Location};
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use key::BlobKey;
 pub use memory::MemoryStore;
+pub use retry::{Retry, RetryPolicy};
 pub use segments::Segments;
 pub use store::{BlobInfo, BlobStore, GetOptions, ListStream, ListedBlob, PutOptions, PutOutcome};
 #[cfg(feature = "url")]

@@ -172,7 +172,7 @@ mod tests {
 
             prop_assert_eq!(segments.len(), content.len());
             prop_assert_eq!(&segments.to_bytes()[..], &content[..]);
-            prop_assert_eq!(segments.pieces(size).flatten().collect::<Vec<_>>(), content.clone());
+            prop_assert_eq!(segments.pieces(size).flatten().collect::<Vec<_>>(), &content[..]);
             prop_assert!(segments.pieces(size).all(|piece| (1..=size.max(1)).contains(&piece.len())));
             let mut reader = segments.reader();
             prop_assert_eq!(&reader.copy_to_bytes(reader.remaining())[..], &content[..]);

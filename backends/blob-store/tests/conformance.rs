@@ -56,7 +56,10 @@ async fn every_flaw_is_found() {
     let runs = cases.map(|(flaw, case)| async move {
         let options = Options::quick().with_largest_blob(1 << 20);
         let failed = conformance::failures(&Broken::new(flaw, Capabilities::all()), options).await;
-        assert!(failed.iter().any(|line| line.starts_with(case)), "{flaw:?} was not found by {case}: {failed:?}");
+        assert!(
+            failed.iter().any(|line| line.starts_with(case)),
+            "{flaw:?} was not found by {case}: {failed:?}"
+        );
     });
     futures_util::future::join_all(runs).await;
 }

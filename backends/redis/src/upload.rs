@@ -46,7 +46,7 @@ struct Upload<'a> {
 
 impl Upload<'_> {
     /// One transaction: the value gets its final life time, its final name if that is free, and leaves nothing.
-    async fn finish(self, key: &str) -> Result<bool> {
+    async fn finish(mut self, key: &str) -> Result<bool> {
         let mut finish = pipe();
         finish.atomic();
         match self.store.options.ttl {
@@ -56,7 +56,7 @@ impl Upload<'_> {
         finish.cmd("RENAMENX").arg(&self.temporary).arg(key);
         finish.cmd("UNLINK").arg(&self.temporary).ignore();
         let (renamed,): (bool,) = self.store.query(&finish).await?;
-        std::mem::forget(self);
+        self.temporary.clear();
         Ok(renamed)
     }
 }
@@ -64,7 +64,7 @@ impl Upload<'_> {
 /// An upload that fails or is cancelled does not wait for the server to forget it.
 impl Drop for Upload<'_> {
     fn drop(&mut self) {
-        let Ok(runtime) = Handle::try_current() else { return };
+        let (false, Ok(runtime)) = (self.temporary.is_empty(), Handle::try_current()) else { return };
         let (store, temporary) = (self.store.clone(), std::mem::take(&mut self.temporary));
         runtime.spawn(async move {
             let mut unlink = pipe();

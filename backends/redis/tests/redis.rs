@@ -208,7 +208,7 @@ async fn a_full_server_stores_nothing_half() {
         assert!(error.to_string().contains("maxmemory"), "{error}");
     }
     tokio::time::timeout(Duration::from_secs(10), async {
-        while server.cli(&["KEYS", "*:upload:*"]) != "" {
+        while !server.cli(&["KEYS", "*:upload:*"]).is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
@@ -233,7 +233,7 @@ async fn a_cancelled_upload_leaves_nothing() {
     .expect("temporary keys are removed");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_writer_leaves_is_invisible_and_expires() {
     let store = store("prefix=killed:").await;
     let left = "killed:x:upload:0123456789abcdef0123456789abcdef";

@@ -36,6 +36,7 @@ impl Process {
             .args(command.iter().map(AsRef::as_ref))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .expect("sh starts");
         let mut pid = String::new();
