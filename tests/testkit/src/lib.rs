@@ -4,6 +4,7 @@
 
 mod process;
 pub mod redis;
+pub mod s3;
 pub mod temporal;
 
 pub use process::{Process, free_port, wait_for_port};
