@@ -3,7 +3,7 @@
 //! Every test looks at the raw history, as the server keeps it: the reference is there and the data is not. And
 //! the user's code saw the data.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod failures;
 mod lab;
