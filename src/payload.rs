@@ -78,7 +78,7 @@ pub(crate) async fn from_blob(blob: Blob, sha256: Option<&[u8; 32]>) -> Result<P
         if let Some(hasher) = &mut hasher {
             hasher.update(&chunk);
         }
-        body.push(chunk, size);
+        body.push(&chunk, size);
     }
     if received != size {
         return Err(Corruption::Length { announced: size, received }.into());
@@ -114,10 +114,10 @@ enum Body {
 }
 
 impl Body {
-    fn push(&mut self, chunk: Bytes, size: u64) {
+    fn push(&mut self, chunk: &[u8], size: u64) {
         match self {
-            Self::Unknown => *self = Self::first(&chunk, size),
-            Self::Data(_, bytes) | Self::Joined(bytes) => bytes.extend_from_slice(&chunk),
+            Self::Unknown => *self = Self::first(chunk, size),
+            Self::Data(_, bytes) | Self::Joined(bytes) => bytes.extend_from_slice(chunk),
         }
     }
 

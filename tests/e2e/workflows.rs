@@ -153,6 +153,7 @@ impl Mailbox {
     }
 
     #[query]
+    #[allow(clippy::needless_pass_by_value)] // The SDK's signature.
     pub fn containing(&self, _ctx: &WorkflowContextView, part: String) -> Option<String> {
         self.letters.iter().find(|letter| letter.contains(&part)).map(|letter| letter.to_uppercase())
     }

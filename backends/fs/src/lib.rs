@@ -1,1 +1,0 @@
-//! Keeps blobs in a directory, durably.

@@ -1,1 +1,0 @@
-//! Keeps blobs in anything the object_store crate can reach: GCS, Azure and more.
