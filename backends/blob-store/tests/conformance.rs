@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use std::sync::Mutex;
+
 use blob_store::conformance::{self, Options};
 use blob_store::{
-    Blob, BlobInfo, BlobKey, BlobStore, Capabilities, Error, ErrorKind, GetOptions, ListStream, MemoryStore,
-    PutOptions, PutOutcome, Result, Segments, async_trait,
+    Blob, BlobInfo, BlobKey, BlobStore, Capabilities, Error, ErrorKind, GetOptions, ListStream, ListedBlob,
+    MemoryStore, PutOptions, PutOutcome, Result, Segments, async_trait,
 };
 use futures_util::{StreamExt as _, stream};
 
@@ -34,6 +36,11 @@ enum Flaw {
     ListsByGlob,
     KeepsDeleted,
     TearsBlobs,
+    MixesBlobs,
+    BelievesWrongHashes,
+    ListsNoAges,
+    NoSecondDelete,
+    FailsUndeclared,
 }
 
 #[tokio::test]
@@ -52,10 +59,17 @@ async fn every_flaw_is_found() {
         (ListsByGlob, "a_prefix_is_plain_text"),
         (KeepsDeleted, "a_deleted_blob_is_gone"),
         (TearsBlobs, "readers_see_all_or_nothing"),
+        (TearsBlobs, "a_cancelled_put_leaves_all_or_nothing"),
+        (MixesBlobs, "blobs_put_at_once_do_not_mix"),
+        (BelievesWrongHashes, "a_wrong_hash_damages_nothing"),
+        (ListsNoAges, "a_list_tells_ages"),
+        (NoSecondDelete, "a_deleted_blob_is_gone"),
+        (FailsUndeclared, "what_is_not_declared_is_unsupported"),
     ];
     let runs = cases.map(|(flaw, case)| async move {
         let options = Options::quick().with_largest_blob(1 << 20);
-        let failed = conformance::failures(&Broken::new(flaw, Capabilities::all()), options).await;
+        let can = Capabilities::all().with_touch(flaw != FailsUndeclared);
+        let failed = conformance::failures(&Broken::new(flaw, can), options).await;
         assert!(
             failed.iter().any(|line| line.starts_with(case)),
             "{flaw:?} was not found by {case}: {failed:?}"
@@ -69,11 +83,12 @@ struct Broken {
     inner: MemoryStore,
     flaw: Flaw,
     can: Capabilities,
+    upload: Mutex<Segments>,
 }
 
 impl Broken {
     fn new(flaw: Flaw, can: Capabilities) -> Self {
-        Self { inner: MemoryStore::new(), flaw, can }
+        Self { inner: MemoryStore::new(), flaw, can, upload: Mutex::default() }
     }
 
     fn key(&self, key: &BlobKey) -> BlobKey {
@@ -115,6 +130,15 @@ impl BlobStore for Broken {
                 self.inner.put(key, blob, options).await
             }
             Flaw::ForgetsToRenew if self.inner.head(key).await.is_ok() => Ok(PutOutcome::AlreadyPresent),
+            Flaw::MixesBlobs => {
+                *self.upload.lock().unwrap() = blob;
+                tokio::task::yield_now().await;
+                let blob = self.upload.lock().unwrap().clone();
+                self.inner.put(key, blob, options).await
+            }
+            Flaw::BelievesWrongHashes if options.sha256 == Some([7; 32]) => {
+                self.inner.put(key, "".into(), options).await
+            }
             Flaw::TearsBlobs if self.inner.head(key).await.is_err() => {
                 let half = blob.to_bytes().slice(..blob.len() / 2);
                 self.inner.put(key, half.into(), options.clone()).await?;
@@ -138,16 +162,32 @@ impl BlobStore for Broken {
     }
 
     async fn touch(&self, key: &BlobKey) -> Result<()> {
+        if self.flaw == Flaw::FailsUndeclared {
+            return Err(Error::new(ErrorKind::Other, "?"));
+        }
         self.inner.touch(&self.key(key)).await
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<()> {
-        if self.flaw == Flaw::KeepsDeleted { Ok(()) } else { self.inner.delete(&self.key(key)).await }
+        match self.flaw {
+            Flaw::KeepsDeleted => Ok(()),
+            Flaw::NoSecondDelete => {
+                self.inner.head(key).await?;
+                self.inner.delete(key).await
+            }
+            _ => self.inner.delete(&self.key(key)).await,
+        }
     }
 
     async fn list(&self, prefix: &str) -> Result<ListStream> {
         let plain = if self.flaw == Flaw::ListsByGlob { prefix.trim_end_matches('*') } else { prefix };
         let listed: Vec<_> = self.inner.list(plain).await?.collect().await;
+        let listed: Vec<_> = if self.flaw == Flaw::ListsNoAges {
+            let sizes = |blob: ListedBlob| ListedBlob::new(blob.key, BlobInfo::new(blob.info.size));
+            listed.into_iter().map(|blob| blob.map(sizes)).collect()
+        } else {
+            listed
+        };
         let skip = if self.flaw == Flaw::ListsHalf { 2 } else { 1 };
         Ok(Box::pin(stream::iter(listed.into_iter().step_by(skip))))
     }

@@ -1,9 +1,11 @@
-use std::time::Duration;
+use std::future::poll_fn;
+use std::task::Poll;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{BoxFuture, join, join_all};
 
 use crate::{ErrorKind, PutOptions, PutOutcome};
 
+use super::listing::list;
 use super::{Bench, Outcome, ensure, pattern};
 
 pub(super) async fn many_may_put_one_key(bench: &Bench<'_>) -> Outcome {
@@ -23,7 +25,7 @@ pub(super) async fn readers_see_all_or_nothing(bench: &Bench<'_>) -> Outcome {
         for _ in 0..15 {
             bench.put(&key, blob.clone()).await?;
             if bench.can.delete {
-                bench.store.delete(&key).await.map_err(|error| format!("delete failed: {error}"))?;
+                bench.delete(&key).await?;
             }
         }
         Ok(())
@@ -44,12 +46,21 @@ pub(super) async fn readers_see_all_or_nothing(bench: &Bench<'_>) -> Outcome {
     written.and(seen)
 }
 
+pub(super) async fn blobs_put_at_once_do_not_mix(bench: &Bench<'_>) -> Outcome {
+    let puts = (0..24).map(|n| async move {
+        let name = format!("blob-{n}");
+        // Large enough to be sent in parts, and no two alike.
+        bench.round_trip(&bench.key(&name)?, pattern((1 << 20) + n)).await
+    });
+    join_all(puts).await.into_iter().collect()
+}
+
 pub(super) async fn a_cancelled_put_leaves_all_or_nothing(bench: &Bench<'_>) -> Outcome {
     let blob = pattern((4 << 20) + 1);
-    for attempt in 0..12u32 {
-        let key = bench.key(&format!("attempt-{attempt}"))?;
+    for polls in [1, 2, 3, 4, 5, 6, 8, 11, 16, 23, 32, 64] {
+        let key = bench.key(&format!("after-{polls}-polls"))?;
         let put = bench.store.put(&key, blob.clone().into(), PutOptions::default());
-        let _ = tokio::time::timeout(Duration::from_micros(1 << attempt), put).await;
+        cancelled_after(polls, put).await;
         match bench.try_get(&key).await {
             Ok(read) => ensure(read == blob, || format!("a cancelled put left {} other bytes", read.len()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -58,5 +69,23 @@ pub(super) async fn a_cancelled_put_leaves_all_or_nothing(bench: &Bench<'_>) -> 
         bench.put(&key, blob.clone()).await?;
         ensure(bench.get(&key).await? == blob, || "a put after a cancelled one damaged the blob".into())?;
     }
+    if bench.can.list {
+        let left = list(bench, "").await?;
+        let wrong = left.iter().find(|(_, size)| **size != blob.len() as u64);
+        ensure(wrong.is_none(), || format!("a cancelled put left something that is listed: {wrong:?}"))?;
+    }
     Ok(())
+}
+
+/// Drops `future` when it has been polled so often without an end.
+async fn cancelled_after<T>(polls: usize, mut future: BoxFuture<'_, T>) {
+    let mut left = polls;
+    poll_fn(|context| {
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Pending if left > 0 => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    })
+    .await;
 }

@@ -43,7 +43,7 @@ pub(super) async fn every_legal_character_makes_a_key_of_its_own(bench: &Bench<'
         .map(str::to_owned),
     );
     different(bench, names.iter().map(|name| bench.key(name))).await?;
-    let rooted = BlobKey::new(format!("/{}rooted", bench.prefix)).map_err(|error| error.to_string());
+    let rooted = bench.exact_key(&format!("/{}rooted", bench.prefix));
     different(bench, [bench.key("rooted"), rooted]).await
 }
 
@@ -73,7 +73,7 @@ async fn different(bench: &Bench<'_>, keys: impl IntoIterator<Item = Result<Blob
     }
     if bench.can.delete {
         for key in &keys {
-            bench.store.delete(key).await.map_err(|error| format!("delete failed: {error}"))?;
+            bench.delete(key).await?;
         }
     }
     Ok(())

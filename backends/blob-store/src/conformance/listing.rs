@@ -16,6 +16,10 @@ pub(super) async fn a_list_has_every_blob_with_its_size(bench: &Bench<'_>) -> Ou
         let expected = (key.len() - bench.prefix.len()) as u64;
         ensure(*size == expected, || format!("{key:?} has {expected} bytes and was listed with {size}"))?;
     }
+    if bench.can.delete {
+        bench.delete(&bench.key("dir-0/blob-0")?).await?;
+        ensure(list(bench, "dir-0/blob-0").await?.is_empty(), || "a deleted blob is listed".into())?;
+    }
     let part = list(bench, "dir-3/").await?;
     let expected = (0..count).filter(|n| n % 7 == 3).count();
     ensure(part.len() == expected, || {
@@ -50,8 +54,18 @@ pub(super) async fn a_prefix_is_plain_text(bench: &Bench<'_>) -> Outcome {
     Ok(())
 }
 
+pub(super) async fn a_list_tells_ages(bench: &Bench<'_>) -> Outcome {
+    bench.put(&bench.key("aged")?, pattern(1)).await?;
+    let failed = |error| format!("list failed: {error}");
+    let listed = bench.store.list(&bench.prefix).await.map_err(failed)?;
+    let listed: Vec<_> = listed.try_collect().await.map_err(failed)?;
+    ensure(listed.iter().all(|blob| blob.info.modified.is_some()), || {
+        "it declares ages and lists blobs without".into()
+    })
+}
+
 /// The keys below a prefix with their sizes, each once.
-async fn list(bench: &Bench<'_>, prefix: &str) -> Result<BTreeMap<String, u64>, String> {
+pub(super) async fn list(bench: &Bench<'_>, prefix: &str) -> Result<BTreeMap<String, u64>, String> {
     let failed = |error| format!("list failed: {error}");
     let listed = bench.store.list(&format!("{}{prefix}", bench.prefix)).await.map_err(failed)?;
     listed.map_ok(|blob| (blob.key.to_string(), blob.info.size)).try_collect().await.map_err(failed)

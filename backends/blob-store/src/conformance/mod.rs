@@ -7,8 +7,9 @@
 //! # }
 //! ```
 //!
-//! Which cases run follows from the store's [`Capabilities`]. Keys start with a random word, so a store may hold
-//! other things and several runs may share it; what a run stores it deletes, if the store can.
+//! Which cases run follows from the store's [`Capabilities`]; the output of the test says which were left out.
+//! Keys start with a random word, so a store may hold other things and several runs may share it; what a run
+//! stores it deletes, if the store can.
 
 mod concurrency;
 mod keys;
@@ -16,10 +17,13 @@ mod listing;
 mod reading;
 mod writing;
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::{StreamExt as _, stream};
 
 use crate::{
     BlobKey, BlobStore, Capabilities, Error, ErrorKind, GetOptions, Operation, PutOptions, PutOutcome,
@@ -62,6 +66,13 @@ impl Options {
         self.listed_blobs = count;
         self
     }
+
+    /// Sets [`concurrent_puts`](Self::concurrent_puts).
+    #[must_use]
+    pub fn with_concurrent_puts(mut self, count: usize) -> Self {
+        self.concurrent_puts = count;
+        self
+    }
 }
 
 impl Default for Options {
@@ -75,7 +86,7 @@ impl Default for Options {
 /// # Panics
 ///
 /// If the store breaks the contract, with every case that failed and why.
-pub async fn run(store: &impl BlobStore) {
+pub async fn run(store: &dyn BlobStore) {
     run_with(store, Options::default()).await;
 }
 
@@ -85,7 +96,7 @@ pub async fn run(store: &impl BlobStore) {
 ///
 /// If the store breaks the contract, with every case that failed and why.
 #[allow(clippy::panic)] // This is how a test fails.
-pub async fn run_with(store: &impl BlobStore, options: Options) {
+pub async fn run_with(store: &dyn BlobStore, options: Options) {
     let failed = failures(store, options).await;
     if !failed.is_empty() {
         panic!("the store {:?} breaks its contract:\n  {}", store.name(), failed.join("\n  "));
@@ -93,16 +104,16 @@ pub async fn run_with(store: &impl BlobStore, options: Options) {
 }
 
 /// Runs every case that applies and answers a line for each that failed.
-pub async fn failures(store: &impl BlobStore, options: Options) -> Vec<String> {
+pub async fn failures(store: &dyn BlobStore, options: Options) -> Vec<String> {
     let can = store.capabilities();
+    let (apply, left_out): (Vec<_>, Vec<_>) = CASES.iter().partition(|case| (case.applies)(&can));
+    for case in &left_out {
+        println!("conformance: {} left out, {:?} does not declare it", case.name, store.name());
+    }
     let mut failed = Vec::new();
-    for case in CASES {
-        if !(case.applies)(&can) {
-            println!("conformance: {} does not apply to {:?}", case.name, store.name());
-            continue;
-        }
+    for case in &apply {
         let prefix = format!("conformance-{:016x}/", fastrand::u64(..));
-        let bench = Bench { store, can, options, prefix };
+        let bench = Bench { store, can, options, prefix, keys: Mutex::default() };
         let outcome = AssertUnwindSafe((case.run)(&bench)).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|_| Err("it panicked".to_owned()));
         bench.clean().await;
@@ -110,6 +121,12 @@ pub async fn failures(store: &impl BlobStore, options: Options) -> Vec<String> {
             failed.push(format!("{}: {why}", case.name));
         }
     }
+    println!(
+        "conformance: {:?} passed {} of {} cases",
+        store.name(),
+        apply.len() - failed.len(),
+        apply.len()
+    );
     failed
 }
 
@@ -138,6 +155,7 @@ cases! {
         it_has_a_name_and_answers,
         what_is_put_is_read,
         a_large_blob_is_read,
+        a_reader_may_stop_early,
         a_missing_blob_is_not_found,
         a_blob_over_the_readers_limit_is_refused,
         head_tells_the_size if |can| can.head;
@@ -148,18 +166,22 @@ cases! {
         touching_a_missing_blob_is_not_found if |can| can.touch,
         a_deleted_blob_is_gone if |can| can.delete,
         more_than_the_store_takes_is_refused if |can| can.max_blob_size.is_some_and(|max| max <= 1 << 30),
-        the_right_hash_is_accepted;
+        the_right_hash_is_accepted,
+        a_wrong_hash_damages_nothing,
+        what_is_not_declared_is_unsupported;
     keys:
         every_legal_character_makes_a_key_of_its_own,
         long_keys_work,
         a_key_may_be_the_start_of_another;
     concurrency:
         many_may_put_one_key,
+        blobs_put_at_once_do_not_mix,
         readers_see_all_or_nothing,
         a_cancelled_put_leaves_all_or_nothing;
     listing:
         a_list_has_every_blob_with_its_size if |can| can.list,
         a_list_of_nothing_is_empty if |can| can.list,
+        a_list_tells_ages if |can| can.list && can.ages,
         a_prefix_is_plain_text if |can| can.list;
 }
 
@@ -169,11 +191,19 @@ struct Bench<'a> {
     can: Capabilities,
     options: Options,
     prefix: String,
+    keys: Mutex<BTreeSet<BlobKey>>,
 }
 
 impl Bench<'_> {
+    /// The key of this name below the case's prefix. It is deleted when the case is over.
     fn key(&self, name: &str) -> Result<BlobKey, String> {
-        BlobKey::new(format!("{}{name}", self.prefix)).map_err(|error| error.to_string())
+        self.exact_key(&format!("{}{name}", self.prefix))
+    }
+
+    fn exact_key(&self, key: &str) -> Result<BlobKey, String> {
+        let key = BlobKey::new(key).map_err(|error| error.to_string())?;
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        Ok(key)
     }
 
     async fn put(&self, key: &BlobKey, blob: impl Into<Segments>) -> Result<PutOutcome, String> {
@@ -202,18 +232,20 @@ impl Bench<'_> {
         })
     }
 
-    /// Deletes what the case stored, as far as the store can; a failure here is not the case's.
-    async fn clean(&self) {
-        use futures_util::TryStreamExt as _;
-        if !(self.can.list && self.can.delete) {
-            return;
-        }
-        for prefix in [self.prefix.clone(), format!("/{}", self.prefix)] {
-            let Ok(listed) = self.store.list(&prefix).await else { return };
-            let keys: Vec<_> = listed.map_ok(|blob| blob.key).try_collect().await.unwrap_or_default();
-            for key in keys {
-                let _ = self.store.delete(&key).await;
-            }
+    async fn delete(&self, key: &BlobKey) -> Outcome {
+        self.store.delete(key).await.map_err(|error| format!("delete failed: {error}"))
+    }
+
+    /// Deletes what the case stored, if the store can; a failure here is not the case's.
+    async fn clean(self) {
+        if self.can.delete {
+            let keys = self.keys.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let store = self.store;
+            stream::iter(keys)
+                .for_each_concurrent(16, |key| async move {
+                    let _ = store.delete(&key).await;
+                })
+                .await;
         }
     }
 }

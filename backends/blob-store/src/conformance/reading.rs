@@ -1,3 +1,5 @@
+use futures_util::StreamExt as _;
+
 use crate::{ErrorKind, GetOptions, Operation, Segments};
 
 use super::{Bench, Outcome, ensure, ensure_error, pattern};
@@ -23,6 +25,17 @@ pub(super) async fn a_large_blob_is_read(bench: &Bench<'_>) -> Outcome {
     bench.round_trip(&bench.key("large")?, Segments::from_iter([header, body])).await
 }
 
+pub(super) async fn a_reader_may_stop_early(bench: &Bench<'_>) -> Outcome {
+    let (key, blob) = (bench.key("left")?, pattern((5 << 20) + 1));
+    bench.put(&key, blob.clone()).await?;
+    for _ in 0..5 {
+        let open = bench.store.get(&key, GetOptions::at_most(u64::MAX)).await;
+        let mut chunks = open.map_err(|error| format!("get failed: {error}"))?.into_stream();
+        let _ = chunks.next().await;
+    }
+    ensure(bench.get(&key).await? == blob, || "a reader who stopped early spoiled the next one".into())
+}
+
 pub(super) async fn a_missing_blob_is_not_found(bench: &Bench<'_>) -> Outcome {
     let key = bench.key("missing")?;
     ensure_error(bench.try_get(&key).await, ErrorKind::NotFound, Operation::Get, &key)?;
@@ -33,7 +46,7 @@ pub(super) async fn a_missing_blob_is_not_found(bench: &Bench<'_>) -> Outcome {
 }
 
 pub(super) async fn a_blob_over_the_readers_limit_is_refused(bench: &Bench<'_>) -> Outcome {
-    for size in [100, 3 << 20] {
+    for size in [1, 100, 3 << 20] {
         let key = bench.key(&format!("size-{size}"))?;
         bench.put(&key, pattern(size)).await?;
         let limit = |max| bench.store.get(&key, GetOptions::at_most(max));

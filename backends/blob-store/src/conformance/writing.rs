@@ -53,13 +53,12 @@ pub(super) async fn touching_a_missing_blob_is_not_found(bench: &Bench<'_>) -> O
 
 pub(super) async fn a_deleted_blob_is_gone(bench: &Bench<'_>) -> Outcome {
     let key = bench.key("deleted")?;
-    let delete = async || bench.store.delete(&key).await.map_err(|error| format!("delete failed: {error}"));
-    delete().await?;
+    bench.delete(&key).await?;
     bench.round_trip(&key, pattern(1000)).await?;
-    delete().await?;
+    bench.delete(&key).await?;
     ensure_error(bench.try_get(&key).await, ErrorKind::NotFound, Operation::Get, &key)?;
-    delete().await?;
-    bench.round_trip(&key, pattern(1000)).await
+    bench.delete(&key).await.map_err(|why| format!("a second {why}"))?;
+    bench.round_trip(&key, pattern(1001)).await
 }
 
 pub(super) async fn more_than_the_store_takes_is_refused(bench: &Bench<'_>) -> Outcome {
@@ -79,6 +78,34 @@ pub(super) async fn the_right_hash_is_accepted(bench: &Bench<'_>) -> Outcome {
     let put = bench.store.put(&key, blob.clone().into(), options).await;
     put.map_err(|error| format!("put with a SHA-256 failed: {error}"))?;
     ensure(bench.get(&key).await? == blob, || "a put with a SHA-256 changed the blob".into())
+}
+
+/// A store may verify the hash or not look at it; what it must not do is keep something else than was put.
+pub(super) async fn a_wrong_hash_damages_nothing(bench: &Bench<'_>) -> Outcome {
+    let (key, blob) = (bench.key("hashed")?, pattern(100_000));
+    let options = PutOptions::default().with_sha256([7; 32]);
+    match bench.store.put(&key, blob.clone().into(), options).await {
+        Ok(_) => ensure(bench.get(&key).await? == blob, || "a wrong SHA-256 changed the blob".into()),
+        Err(_) => ensure_error(bench.try_get(&key).await, ErrorKind::NotFound, Operation::Get, &key),
+    }
+}
+
+/// Callers tell "cannot" from "failed" by the kind, whether they looked at the capabilities or not.
+pub(super) async fn what_is_not_declared_is_unsupported(bench: &Bench<'_>) -> Outcome {
+    let key = bench.key("present")?;
+    bench.put(&key, pattern(10)).await?;
+    let answers = [
+        (bench.can.head, bench.store.head(&key).await.err()),
+        (bench.can.touch, bench.store.touch(&key).await.err()),
+        (bench.can.list, bench.store.list(&bench.prefix).await.err()),
+        (bench.can.delete, bench.store.delete(&key).await.err()),
+    ];
+    for error in answers.into_iter().filter(|(declared, _)| !declared).filter_map(|(_, error)| error) {
+        ensure(error.kind() == ErrorKind::Unsupported, || {
+            format!("what is not declared failed with {:?}: {error}", error.kind())
+        })?;
+    }
+    Ok(())
 }
 
 async fn modified(bench: &Bench<'_>, key: &BlobKey) -> Result<SystemTime, String> {
