@@ -57,6 +57,7 @@
 //! | feature | |
 //! |---|---|
 //! | `redis` (default) | the store [`redis::RedisStore`](blob_store_redis::RedisStore) |
+//! | `s3` | the store `s3::S3Store` |
 //! | `plugin` | [`ClaimCheckPlugin`] |
 
 mod codec;
@@ -80,3 +81,5 @@ pub use reference::ReferenceFormat;
 pub use blob_store;
 #[cfg(feature = "redis")]
 pub use blob_store_redis as redis;
+#[cfg(feature = "s3")]
+pub use blob_store_s3 as s3;
