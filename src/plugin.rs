@@ -128,3 +128,79 @@ impl FailureConverter for Shared {
         self.0.0.failure_converter().to_error(failure, payload_converter, context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use blob_store::{BlobStore as _, GetOptions, MemoryStore};
+    use futures_util::TryStreamExt as _;
+    use futures_util::future::{FutureExt as _, ready};
+    use temporalio_common::data_converters::DefaultFailureConverter;
+
+    use super::*;
+    use crate::ReferenceFormat;
+
+    /// Stands for somebody's encryption.
+    struct Flips;
+
+    impl PayloadCodec for Flips {
+        fn encode(
+            &self,
+            _: &SerializationContextData,
+            mut payloads: Vec<Payload>,
+        ) -> BoxFuture<'static, Result<Vec<Payload>, PayloadConversionError>> {
+            payloads.iter_mut().flat_map(|payload| &mut payload.data).for_each(|byte| *byte = !*byte);
+            ready(Ok(payloads)).boxed()
+        }
+
+        fn decode(
+            &self,
+            context: &SerializationContextData,
+            payloads: Vec<Payload>,
+        ) -> BoxFuture<'static, Result<Vec<Payload>, PayloadConversionError>> {
+            self.encode(context, payloads)
+        }
+    }
+
+    fn plugin(store: &Arc<MemoryStore>) -> ClaimCheckPlugin {
+        ClaimCheckPlugin::new(
+            ClaimCheckCodec::builder().store(store.clone()).threshold(100).build().expect("valid"),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_codec_that_is_there_stays_and_runs_before_storage() {
+        let store = Arc::new(MemoryStore::new());
+        let existing =
+            DataConverter::new(PayloadConverter::default(), DefaultFailureConverter::default(), Flips);
+        let mut options = ClientOptions::new("payments").data_converter(existing).build();
+        ClientPlugin::configure_client_options(&plugin(&store), &mut options).expect("configured");
+
+        let codec = options.data_converter.codec();
+        let large = Payload { data: vec![b'x'; 1000], ..Payload::default() };
+        let encoded =
+            codec.encode(&SerializationContextData::None, vec![large.clone()]).await.expect("encoded");
+        assert_eq!(ReferenceFormat::of(&encoded[0]), Some(ReferenceFormat::ExternalStorage));
+
+        let listed: Vec<_> =
+            store.list("v0/ns/payments/").await.expect("listed").try_collect().await.expect("listed");
+        let stored = store.get(&listed[0].key, GetOptions::at_most(2000)).await.expect("stored");
+        assert!(stored.bytes().await.expect("read").ends_with(&[!b'x'; 1000]));
+        let decoded = codec.decode(&SerializationContextData::None, encoded).await.expect("decoded");
+        assert_eq!(decoded, [large]);
+    }
+
+    #[tokio::test]
+    async fn a_replayer_reads_and_stores_nothing() {
+        let store = Arc::new(MemoryStore::new());
+        let mut options = WorkflowReplayerOptions::new().build();
+        plugin(&store).configure_workflow_replayer_options(&mut options).expect("configured");
+        let large = Payload { data: vec![b'x'; 1000], ..Payload::default() };
+        let codec = options.data_converter.codec();
+        let encoded =
+            codec.encode(&SerializationContextData::None, vec![large.clone()]).await.expect("encoded");
+        assert_eq!(encoded, [large]);
+        assert!(
+            store.list("").await.expect("listed").try_collect::<Vec<_>>().await.expect("listed").is_empty()
+        );
+    }
+}

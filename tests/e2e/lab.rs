@@ -50,7 +50,7 @@ impl Lab {
 
     /// With a codec of the test's own.
     pub async fn with(store: RedisStore, name: &str, builder: ClaimCheckBuilder) -> Self {
-        let client = client(Some(builder.clone())).await;
+        let client = client(with_plugin(&builder)).await;
         Self { name: name.to_owned(), store, client, builder }
     }
 
@@ -70,7 +70,7 @@ impl Lab {
 
     /// Runs a worker with a client and codec of its own until the answer is dropped.
     pub fn worker(&self) -> RunningWorker {
-        RunningWorker::start(self.name.clone(), Some(self.builder.clone()))
+        RunningWorker::start(self.name.clone(), with_plugin(&self.builder))
     }
 
     /// The keys in the store.
@@ -109,15 +109,14 @@ impl Lab {
     }
 }
 
-/// A client with a codec, or without.
-pub async fn client(builder: Option<ClaimCheckBuilder>) -> Client {
+fn with_plugin(builder: &ClaimCheckBuilder) -> ClientOptions {
+    ClientOptions::new(NAMESPACE).plugin(ClaimCheckPlugin::new(builder.clone().build().unwrap())).build()
+}
+
+/// A client of the shared server.
+pub async fn client(options: ClientOptions) -> Client {
     let connection = ConnectionOptions::new(TEMPORAL.url().parse::<url::Url>().unwrap()).build();
-    let connection = Connection::connect(connection).await.unwrap();
-    let mut options = ClientOptions::new(NAMESPACE);
-    if let Some(builder) = builder {
-        options = options.plugin(ClaimCheckPlugin::new(builder.build().unwrap()));
-    }
-    Client::new(connection, options.build()).unwrap()
+    Client::new(Connection::connect(connection).await.unwrap(), options).unwrap()
 }
 
 /// A worker on a thread and runtime of its own.
@@ -127,14 +126,14 @@ pub struct RunningWorker {
 }
 
 impl RunningWorker {
-    pub fn start(task_queue: String, builder: Option<ClaimCheckBuilder>) -> Self {
+    pub fn start(task_queue: String, client_options: ClientOptions) -> Self {
         let (ready, shutdown) = std::sync::mpsc::channel::<Box<dyn Fn() + Send>>();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let temporal = Runtime::from_current_tokio(Default::default()).unwrap();
                 let options = workflows::register(WorkerOptions::new(task_queue)).build();
-                let mut worker = Worker::new(&temporal, client(builder).await, options).unwrap();
+                let mut worker = Worker::new(&temporal, client(client_options).await, options).unwrap();
                 ready.send(Box::new(worker.shutdown_handle())).unwrap();
                 worker.run().await.unwrap();
             });

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use temporal_claim_check::ClaimCheckCodec;
 use temporal_claim_check::redis::RedisStore;
-use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
+use temporalio_client::{ClientOptions, WorkflowGetResultOptions, WorkflowStartOptions};
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use testkit::redis::RedisServer;
 
-use crate::lab::{self, Lab, THRESHOLD, text};
+use crate::lab::{self, Lab, NAMESPACE, THRESHOLD, text};
 use crate::workflows::Echo;
 
 const LIMIT: usize = 2 * 1024 * 1024;
@@ -17,7 +17,7 @@ const LIMIT: usize = 2 * 1024 * 1024;
 async fn a_payload_over_the_servers_limit_fails_without_and_passes_with() {
     // As JSON the text has two quotes more.
     let text = text("limit", LIMIT + 1 - 2);
-    let plain = lab::client(None).await;
+    let plain = lab::client(ClientOptions::new(NAMESPACE).build()).await;
     let options = WorkflowStartOptions::new("limit", "limit-without").build();
     let error = plain.start_workflow(Echo::run, text.clone(), options).await.err().unwrap();
     assert!(format!("{error:?}").contains("Blob data size exceeds limit"), "{error:?}");

@@ -1,15 +1,18 @@
 //! Everything that carries a payload.
 
+use temporal_claim_check::{ClaimCheckCodec, ReferenceFormat};
 use temporalio_client::{
-    WorkflowExecuteUpdateOptions, WorkflowGetResultOptions, WorkflowQueryOptions, WorkflowSignalOptions,
+    ClientOptions, WorkflowExecuteUpdateOptions, WorkflowGetResultOptions, WorkflowQueryOptions,
+    WorkflowSignalOptions,
 };
 use temporalio_common::MemoValues;
+use temporalio_common::error::ApplicationFailure;
 use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeWorkflowExecutionRequest;
 use tonic::IntoRequest as _;
 
-use crate::lab::{Lab, NAMESPACE, eventually, large, references};
+use crate::lab::{Lab, NAMESPACE, RunningWorker, THRESHOLD, client, contains, eventually, large, references};
 use crate::workflows::{Echo, Failing, Heartbeating, LocalEcho, Mailbox, Parent, Relay};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,8 +70,7 @@ async fn failure_details() {
     let text = large("failure");
     let handle = lab.client.start_workflow(Failing::run, text.clone(), lab.start_options()).await.unwrap();
     let error = handle.get_result(WorkflowGetResultOptions::default()).await.unwrap_err();
-    // Decoded details show in the error's Debug, which is the one place that has them all.
-    assert!(format!("{error:?}").contains("it failed as told"), "{error:?}");
+    assert_eq!(details(&error).as_deref(), Some(text.to_uppercase().as_str()), "{error:?}");
 
     lab.history().await.assert_offloaded(
         &[
@@ -79,6 +81,12 @@ async fn failure_details() {
         ],
         &[&text, &text.to_uppercase()],
     );
+}
+
+/// The details of the application failure somewhere below `error`.
+fn details(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let own = error.downcast_ref::<ApplicationFailure>().and_then(|failure| failure.details().unwrap());
+    own.or_else(|| details(error.source()?))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,4 +199,27 @@ async fn memo() {
     let description = handle.describe(Default::default()).await.unwrap();
     assert_eq!(description.memo().get::<String>("note").unwrap(), Some(text.clone()));
     lab.history().await.assert_offloaded(&[(EventType::WorkflowExecutionStarted, 1)], &[&text]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recipes_format_without_the_plugin() {
+    let lab = Lab::new("recipe").await;
+    let codec = || {
+        let builder = ClaimCheckCodec::builder().store(lab.store.clone()).threshold(THRESHOLD);
+        builder.format(ReferenceFormat::ClaimCheckV1).build().unwrap().into_data_converter()
+    };
+    let _worker =
+        RunningWorker::start(lab.name.clone(), ClientOptions::new(NAMESPACE).data_converter(codec()).build());
+    let client = client(ClientOptions::new(NAMESPACE).data_converter(codec()).build()).await;
+    let text = large("recipe");
+    let handle = client.start_workflow(Echo::run, text.clone(), lab.start_options()).await.unwrap();
+    let result = handle.get_result(WorkflowGetResultOptions::default()).await.unwrap();
+    assert_eq!(result, format!("{text}!"));
+
+    let history = lab.history().await;
+    history.assert_offloaded(&[], &[&text, &text.to_uppercase()]);
+    let started = history.events(EventType::WorkflowExecutionStarted)[0];
+    assert!(contains(&prost::Message::encode_to_vec(started), b"claim-checked"));
+    // Random keys: the text is stored as the workflow's input and again as the activity's.
+    assert_eq!(lab.keys().await.len(), 4);
 }

@@ -7,8 +7,10 @@ use temporalio_client::schedules::{
     CreateScheduleOptions, ScheduleAction, ScheduleOverlapPolicy, ScheduleSpec,
 };
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
+use temporalio_common::protos::temporal::api::workflowservice::v1::DescribeScheduleRequest;
+use tonic::IntoRequest as _;
 
-use crate::lab::{Lab, eventually, large};
+use crate::lab::{Lab, NAMESPACE, eventually, large, references};
 use crate::workflows::Echo;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,6 +24,11 @@ async fn schedule() {
         .spec(ScheduleSpec::from_interval(Duration::from_secs(86_400)))
         .build();
     let schedule = lab.client.create_schedule("schedule-test", options).await.unwrap();
+    let request =
+        DescribeScheduleRequest { namespace: NAMESPACE.into(), schedule_id: "schedule-test".into() };
+    let mut service = lab.client.connection().workflow_service();
+    let kept = service.describe_schedule(request.into_request()).await.unwrap().into_inner();
+    assert_eq!(references(&kept), 1);
     schedule.trigger(ScheduleOverlapPolicy::Unspecified, Default::default()).await.unwrap();
 
     let started = eventually("the scheduled workflow", async || {

@@ -1,3 +1,7 @@
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+
 use blob_store::{Error, ErrorKind};
 use redis::{ErrorKind as RedisKind, RedisError};
 
@@ -7,6 +11,10 @@ use redis::{ErrorKind as RedisKind, RedisError};
 pub(crate) fn from_redis(error: &RedisError) -> Error {
     if let Some(code) = server_code(error) {
         return from_server(&code);
+    }
+    if let Some(tls) = tls_error(error) {
+        let text = format!("TLS failed: {tls}; check ca_file, cert_file and key_file");
+        return Error::new(ErrorKind::InvalidConfig, text);
     }
     let unavailable = |text| Error::new(ErrorKind::Unavailable, text);
     match error.kind() {
@@ -24,6 +32,12 @@ pub(crate) fn from_redis(error: &RedisError) -> Error {
         }
         _ => Error::new(ErrorKind::Other, format!("unexpected answer ({})", error.category())),
     }
+}
+
+/// What rustls says, which never holds a secret.
+fn tls_error(error: &RedisError) -> Option<String> {
+    let shared = error.source()?.downcast_ref::<Arc<dyn StdError + Send + Sync>>()?;
+    shared.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>().map(ToString::to_string)
 }
 
 /// The first word of the server's error, also out of a pipeline or transaction.

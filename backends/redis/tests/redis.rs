@@ -9,6 +9,7 @@ use blob_store::{BlobKey, BlobStore, ErrorKind, GetOptions, PutOptions, PutOutco
 use blob_store_redis::{RedisOptions, RedisStore};
 use futures_util::TryStreamExt as _;
 use testkit::redis::RedisServer;
+use testkit::tls::TlsFiles;
 
 const MIB: usize = 1024 * 1024;
 
@@ -154,6 +155,32 @@ async fn a_unix_socket_serves() {
 }
 
 static SERVER_SOCKET: LazyLock<std::path::PathBuf> = LazyLock::new(|| SERVER.socket());
+
+#[tokio::test]
+async fn tls_with_a_private_ca_and_a_client_certificate() {
+    let files = TlsFiles::create();
+    let port = testkit::free_port();
+    let path = |name: &str| files.path(name).display().to_string();
+    let _server = RedisServer::start_with(&[
+        &format!("tls-port {port}"),
+        &format!("tls-ca-cert-file {}", path("ca.pem")),
+        &format!("tls-cert-file {}", path("server.pem")),
+        &format!("tls-key-file {}", path("server.key")),
+        "tls-auth-clients yes",
+    ]);
+    let ca = format!("rediss://localhost:{port}?ca_file={}", path("ca.pem"));
+    let both = format!("{ca}&cert_file={}&key_file={}", path("client.pem"), path("client.key"));
+    let store = RedisStore::connect(&both).await.unwrap();
+    put(&store, "large", pattern(3 * MIB)).await.unwrap();
+    assert_eq!(get(&store, "large").await.unwrap().len(), 3 * MIB);
+
+    let unknown_ca = format!("rediss://localhost:{port}");
+    for url in [ca, unknown_ca] {
+        let error = RedisStore::connect(&url).await.unwrap_err();
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::InvalidConfig, false), "{error}");
+        assert!(error.to_string().contains("ertificate"), "{error}");
+    }
+}
 
 #[tokio::test]
 async fn a_server_that_is_down_is_unavailable_and_comes_back_by_itself() {

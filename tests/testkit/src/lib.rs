@@ -6,5 +6,6 @@ mod process;
 pub mod redis;
 pub mod s3;
 pub mod temporal;
+pub mod tls;
 
 pub use process::{Process, free_port, wait_for_port};
