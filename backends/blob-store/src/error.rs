@@ -132,6 +132,13 @@ impl Error {
         self
     }
 
+    /// Names another key than the inner store did, for a wrapper that changes keys.
+    #[must_use]
+    pub(crate) fn about_key(mut self, key: &BlobKey) -> Self {
+        self.0.key = self.0.key.map(|_| key.clone());
+        self
+    }
+
     /// Overrides whether trying again may help.
     #[must_use]
     pub fn with_transient(mut self, transient: bool) -> Self {

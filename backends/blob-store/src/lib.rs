@@ -17,6 +17,11 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Wrappers
+//!
+//! [`BlobStoreExt`] puts timeouts, retries, limits, a prefix, a near copy, a mirror or an observer around any
+//! store. Each is a store itself, so they stack.
+//!
 //! # Testing a store of your own
 //!
 //! With the feature `conformance`, three lines run everything the contract asks of a store, according to the
@@ -37,11 +42,11 @@ pub mod conformance;
 mod error;
 mod key;
 mod memory;
-mod retry;
 mod segments;
 mod store;
 #[cfg(feature = "url")]
 mod url_options;
+mod wrap;
 
 pub use async_trait::async_trait;
 pub use blob::{Blob, BlobStream};
@@ -50,8 +55,11 @@ pub use capabilities::{Capabilities, KeyLayout, Location};
 pub use error::{Error, ErrorKind, Operation, Result};
 pub use key::BlobKey;
 pub use memory::MemoryStore;
-pub use retry::{Retry, RetryPolicy};
 pub use segments::Segments;
 pub use store::{BlobInfo, BlobStore, GetOptions, ListStream, ListedBlob, PutOptions, PutOutcome};
 #[cfg(feature = "url")]
 pub use url_options::UrlOptions;
+pub use wrap::{
+    BlobStoreExt, Limit, Limits, Mirrored, Observation, Observed, Observer, Outcome, Prefixed, ReadOnly,
+    Retry, RetryPolicy, Tiered, Timeout, TimeoutPolicy,
+};
