@@ -10,7 +10,6 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use blob_store::{Error, ErrorKind, Result};
-use tokio::time::{Instant, sleep_until};
 
 use crate::body::Progress;
 
@@ -77,27 +76,33 @@ impl Intercept for Answer {
     }
 }
 
-/// Waits for an answer as long as the server is not silent for `timeout`: while it takes pieces of the body,
-/// it is not.
+/// What the operating system may hold of a body that the connection has taken.
+const BUFFERED: u64 = 4 * 1024 * 1024;
+
+/// A network that is slower than this many bytes in a second is taken for a broken one.
+const SLOWEST: u64 = 64 * 1024;
+
+/// Waits for an answer as long as the server is not silent for `timeout`.
+///
+/// While the connection takes pieces of the body, the server is not; after that, what was taken still has to get
+/// there.
 pub(crate) async fn unless_silent<T>(
     timeout: Duration,
     progress: &Progress,
     answer: impl Future<Output = T>,
 ) -> Result<T> {
     let mut answer = std::pin::pin!(answer);
-    let mut taken = progress.bytes();
     loop {
-        tokio::select! {
-            answer = &mut answer => return Ok(answer),
-            () = sleep_until(Instant::now() + timeout) => {}
+        let taken = progress.bytes();
+        let patience = timeout + Duration::from_millis(taken.min(BUFFERED) * 1000 / SLOWEST);
+        match tokio::time::timeout(patience, &mut answer).await {
+            Ok(answer) => return Ok(answer),
+            Err(_) if progress.bytes() > taken => {}
+            Err(_) => return Err(silent(patience)),
         }
-        if progress.bytes() == taken {
-            return Err(silent(timeout));
-        }
-        taken = progress.bytes();
     }
 }
 
-pub(crate) fn silent(timeout: Duration) -> Error {
-    Error::new(ErrorKind::Timeout, format!("the server was silent for {timeout:?}"))
+pub(crate) fn silent(patience: Duration) -> Error {
+    Error::new(ErrorKind::Timeout, format!("the server was silent for {patience:?}"))
 }

@@ -10,10 +10,11 @@ use tokio::time::sleep;
 use crate::body::{Progress, upload};
 use crate::call::{Answer, SignWithHash, unless_silent};
 use crate::error::{code, from_sdk, status};
+use crate::read::time;
 use crate::{MAX_BLOB_SIZE, S3Store};
 
-/// From this size on we ask whether a blob is there before we send it. A conditional PUT would tell as well, but
-/// only after much of the body is on its way: the HTTP client does not wait for `100 Continue`.
+/// From this size on we ask whether a blob is there before we send it: some hundred bytes. A conditional PUT tells as
+/// well, but then all of the body is on its way (`Expect: 100-continue` does not help, hyper sends without waiting).
 const LOOK_FIRST: usize = 1024 * 1024;
 
 /// Larger blobs are hashed off the threads that serve connections.
@@ -96,7 +97,17 @@ impl S3Store {
                     Existing::Hidden | Existing::No => {}
                 }
             }
-            match self.send(key, &blob, hash, !self.conditional_put.is_missing()).await? {
+            let sent = match self.send(key, &blob, hash, !self.conditional_put.is_missing()).await {
+                // A connection that breaks may have carried the whole blob, or an "exists" to a sender who was not
+                // listening yet. What is there is whole.
+                Err(error) if error.kind() == ErrorKind::Unavailable => match self.existing(key).await {
+                    Ok(Existing::Young) => return Ok(PutOutcome::AlreadyPresent),
+                    Ok(Existing::Old) => return self.write_again(key, &blob, hash).await,
+                    _ => return Err(error),
+                },
+                sent => sent?,
+            };
+            match sent {
                 Sent::Created { by_aws } => {
                     if by_aws {
                         self.conditional_put.learn(true);
@@ -150,8 +161,7 @@ impl S3Store {
         let head = self.head_request(key).customize().interceptor(answer.clone()).send();
         match unless_silent(self.options.timeout, &Progress::default(), head).await? {
             Ok(object) => {
-                let modified =
-                    object.last_modified().and_then(|at| std::time::SystemTime::try_from(*at).ok());
+                let modified = object.last_modified().and_then(time);
                 let age = modified.map(|modified| answer.time().duration_since(modified).unwrap_or_default());
                 let old = age.is_none_or(|age| age >= self.options.renew_after);
                 Ok(if old { Existing::Old } else { Existing::Young })

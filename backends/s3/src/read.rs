@@ -134,10 +134,14 @@ impl S3Store {
 
 fn info(size: Option<i64>, modified: Option<&DateTime>) -> BlobInfo {
     let info = BlobInfo::new(size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default());
-    match modified.and_then(|at| SystemTime::try_from(*at).ok()) {
+    match modified.and_then(time) {
         Some(modified) => info.with_modified(modified),
         None => info,
     }
+}
+
+pub(crate) fn time(at: &DateTime) -> Option<SystemTime> {
+    SystemTime::try_from(*at).ok()
 }
 
 /// Keys in a listing are encoded as in a form.

@@ -22,7 +22,7 @@ pub struct S3Server {
     _dir: Directory,
 }
 
-/// What one user of a server may do to one bucket.
+/// The keys of a user.
 #[derive(Clone, Debug)]
 pub struct User {
     /// The user's access key.
@@ -119,6 +119,11 @@ impl S3Server {
         self.port
     }
 
+    /// The keys of a user who may do everything, on every server.
+    pub fn credentials() -> User {
+        User { access_key: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned() }
+    }
+
     /// The access key of a user who may do everything.
     pub fn access_key(&self) -> &'static str {
         ACCESS_KEY
@@ -173,7 +178,14 @@ impl S3Server {
     fn curl(&self, method: &str, path: &str, body: &str) {
         let mut curl = Command::new("curl")
             .args(["--silent", "--show-error", "--fail-with-body", "--aws-sigv4", "aws:amz:us-east-1:s3"])
-            .args(["--user", &format!("{ACCESS_KEY}:{SECRET_KEY}"), "--request", method, "--data-binary", "@-"])
+            .args([
+                "--user",
+                &format!("{ACCESS_KEY}:{SECRET_KEY}"),
+                "--request",
+                method,
+                "--data-binary",
+                "@-",
+            ])
             .args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
             .arg(format!("{}/{path}", self.endpoint()))
             .stdin(Stdio::piped())
@@ -218,16 +230,42 @@ impl Ceph {
 
         // Without authentication the monitor refuses now and then; asking again helps.
         eventually(&["ceph", "-c", &config, "osd", "new", &osd_id]);
-        eventually(&["ceph", "-c", &config, "osd", "crush", "add", "osd.0", "1", "root=default", "host=local"]);
+        eventually(&[
+            "ceph",
+            "-c",
+            &config,
+            "osd",
+            "crush",
+            "add",
+            "osd.0",
+            "1",
+            "root=default",
+            "host=local",
+        ]);
         run(&["ceph-osd", "-c", &config, "-i", "0", "--mkfs", "--osd-uuid", &osd_id]);
-        let osd = Process::spawn(&["ceph-osd", "-c", &config, "-i", "0", "-f"], &log("osd"));
-        // A gateway that finds no OSD up waits for minutes.
-        eventually(&["sh", "-c", "ceph -c \"$1\" osd stat | grep -q '1 up'", "sh", &config]);
+        let osd = self.start_osd(&log("osd"));
 
         let gateway = Process::spawn(&["radosgw", "-c", &config, "-n", "client.rgw", "-f"], &log("rgw"));
         wait_for_port(port, &gateway);
         self.create_user("testkit", ACCESS_KEY, SECRET_KEY);
         vec![gateway, osd, monitor]
+    }
+
+    /// An OSD that joined the cluster. Now and then one is refused and waits for ever; the next one is not.
+    fn start_osd(&self, log: &Path) -> Process {
+        let config = self.config.display().to_string();
+        for _ in 0..4 {
+            let osd = Process::spawn(&["ceph-osd", "-c", &config, "-i", "0", "-f"], log);
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(8) {
+                if try_run(&["sh", "-c", "ceph -c \"$1\" osd stat | grep -q '1 up'", "sh", &config]).is_ok() {
+                    return osd;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        let log = std::fs::read_to_string(log).unwrap_or_default();
+        panic!("the OSD does not join its Ceph cluster; it printed:\n{log}");
     }
 
     fn create_user(&self, name: &str, access_key: &str, secret_key: &str) {
@@ -274,7 +312,7 @@ osd pool default pg num = 4
 osd pool default pgp num = 4
 osd pool default pg autoscale mode = off
 rgw data = {dir}/rgw
-rgw frontends = beast endpoint=127.0.0.1:{port}
+rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw thread pool size = 64
 rgw enable usage log = false
 "
@@ -343,10 +381,9 @@ fn eventually(command: &[&str]) {
 }
 
 fn try_run(command: &[&str]) -> Result<(), String> {
-    let output = Command::new(command[0])
-        .args(&command[1..])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("{error}: run scripts/servers/s3.sh, which installs what the tests need"))?;
+    let output =
+        Command::new(command[0]).args(&command[1..]).stdin(Stdio::null()).output().map_err(|error| {
+            format!("{error}: run scripts/servers/s3.sh, which installs what the tests need")
+        })?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
