@@ -3,6 +3,7 @@
 //! A server that cannot be started fails the test with what is missing; nothing is skipped.
 
 mod process;
+pub mod proxy;
 pub mod redis;
 pub mod s3;
 pub mod temporal;
