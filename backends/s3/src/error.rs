@@ -43,7 +43,10 @@ where
             } else if failure.is_timeout() {
                 Error::new(ErrorKind::Timeout, "no connection in time: is the endpoint right?")
             } else if text.contains("certificate") {
-                Error::new(ErrorKind::InvalidConfig, "the server's TLS certificate is not trusted")
+                Error::new(
+                    ErrorKind::InvalidConfig,
+                    "the server's TLS certificate is not trusted: for a private CA set SSL_CERT_FILE",
+                )
             } else if failure.is_user() {
                 Error::new(ErrorKind::InvalidConfig, "the request cannot be sent as configured")
             } else if text.contains("refused") {
@@ -248,18 +251,16 @@ impl Refusal<'_> {
 fn credentials<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> Option<Error> {
     let failed = sources(error).find_map(|source| source.downcast_ref::<CredentialsError>())?;
     let (text, transient) = match failed {
-        CredentialsError::CredentialsNotLoaded(_) => (
-            "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or run \
-             where a role gives them",
-            false,
-        ),
-        CredentialsError::ProviderTimedOut(_) => ("the AWS credentials did not come in time", true),
         CredentialsError::InvalidConfiguration(_) => {
             ("the AWS configuration is not valid: check ~/.aws/config and AWS_PROFILE", false)
         }
-        _ => {
-            ("the AWS credentials could not be obtained: renew them (aws sso login) or check the role", false)
-        }
+        CredentialsError::ProviderTimedOut(_) => ("the AWS credentials did not come in time", true),
+        // Where a role gives them, the service that does may be back in a moment.
+        failed => (
+            "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (and aws sso login), \
+             or run where a role gives them",
+            matches!(failed, CredentialsError::ProviderError(_)),
+        ),
     };
     Some(Error::new(ErrorKind::PermissionDenied, text).with_transient(transient))
 }

@@ -15,7 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::S3Store;
-use crate::place::{Place, folder, is_multi_region};
+use crate::place::{Place, folder, is_bucket, is_multi_region};
 
 /// Which bucket, where it is, and how blobs are kept there.
 ///
@@ -300,8 +300,8 @@ impl S3Options {
 
     fn check(&mut self) -> Result<()> {
         self.prefix = folder(&self.prefix)?;
-        if self.bucket.is_empty() {
-            return Err(invalid("the bucket's name is empty"));
+        if !is_bucket(&self.bucket) {
+            return Err(invalid(format!("{:?} is no bucket's name and no ARN", self.bucket)));
         }
         if is_multi_region(&self.bucket) && !cfg!(feature = "sigv4a") {
             return Err(invalid(
@@ -414,6 +414,14 @@ mod tests {
         }
         let multi_region = S3Options::from_url("s3://arn:aws:s3::123456789012:accesspoint/mfzwi.mrap/a");
         assert_eq!(multi_region.is_ok(), cfg!(feature = "sigv4a"));
+    }
+
+    #[test]
+    fn a_bucket_is_nothing_else() {
+        for bucket in ["", "a/b", "..", "a b", "a:b", "arn:", "a?b"] {
+            assert!(S3Options::new(bucket).checked().is_err(), "{bucket}");
+        }
+        assert!(S3Options::new("Old_Bucket.v1").checked().is_ok());
     }
 
     #[test]

@@ -54,6 +54,16 @@ pub(crate) fn folder(prefix: &str) -> Result<String> {
     }
 }
 
+/// Whether `bucket` can be a bucket's name, by the loosest rules there are, or an ARN.
+pub(crate) fn is_bucket(bucket: &str) -> bool {
+    let (name, more) = match bucket.strip_prefix("arn:") {
+        Some(arn) => (arn, ":/"),
+        None => (bucket, ""),
+    };
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c) || more.contains(c);
+    !matches!(name, "" | "." | "..") && name.chars().all(legal)
+}
+
 /// Whether `bucket` is a Multi-Region Access Point.
 pub(crate) fn is_multi_region(bucket: &str) -> bool {
     bucket.starts_with("arn:") && bucket.ends_with(".mrap")

@@ -45,13 +45,22 @@ impl ConditionalPut {
         self.0.store(if known { KNOWN } else { MISSING }, Ordering::Relaxed);
     }
 
-    /// True for the one caller that is to find out.
-    fn start_asking(&self) -> bool {
-        self.0.compare_exchange(UNKNOWN, ASKING, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// For the one caller that is to find out.
+    fn start_asking(&self) -> Option<Asking<'_>> {
+        self.replace(UNKNOWN, ASKING).then_some(Asking(self))
     }
 
-    fn stop_asking(&self) {
-        let _ = self.0.compare_exchange(ASKING, UNKNOWN, Ordering::Relaxed, Ordering::Relaxed);
+    fn replace(&self, old: u8, new: u8) -> bool {
+        self.0.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// Lets the next caller ask if this one learned nothing, or was cancelled.
+struct Asking<'a>(&'a ConditionalPut);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.replace(ASKING, UNKNOWN);
     }
 }
 
@@ -73,6 +82,9 @@ enum Sent {
     Exists,
     /// Somebody else puts or deletes the key at this moment.
     Conflict(Error),
+    /// The connection broke, perhaps when the server had taken the whole blob, or when it had said that the blob
+    /// exists to a client that was still sending.
+    Lost(Error),
     /// The server does not know the condition.
     Unconditional,
 }
@@ -90,24 +102,10 @@ impl S3Store {
         let mut look = blob.len() >= LOOK_FIRST || self.conditional_put.is_missing();
         let mut conflict = None;
         for attempt in 0..ATTEMPTS {
-            if look {
-                match self.existing(key).await? {
-                    Existing::Young => return Ok(PutOutcome::AlreadyPresent),
-                    Existing::Old => return self.write_again(key, &blob, hash).await,
-                    Existing::Hidden | Existing::No => {}
-                }
+            if look && self.renew(key, &blob, hash, false).await? {
+                return Ok(PutOutcome::AlreadyPresent);
             }
-            let sent = match self.send(key, &blob, hash, !self.conditional_put.is_missing()).await {
-                // A connection that breaks may have carried the whole blob, or an "exists" to a sender who was not
-                // listening yet. What is there is whole.
-                Err(error) if error.kind() == ErrorKind::Unavailable => match self.existing(key).await {
-                    Ok(Existing::Young) => return Ok(PutOutcome::AlreadyPresent),
-                    Ok(Existing::Old) => return self.write_again(key, &blob, hash).await,
-                    _ => return Err(error),
-                },
-                sent => sent?,
-            };
-            match sent {
+            match self.send(key, &blob, hash, !self.conditional_put.is_missing()).await? {
                 Sent::Created { by_aws } => {
                     if by_aws {
                         self.conditional_put.learn(true);
@@ -118,12 +116,16 @@ impl S3Store {
                 }
                 Sent::Exists => {
                     self.conditional_put.learn(true);
-                    match self.existing(key).await? {
-                        Existing::Young => return Ok(PutOutcome::AlreadyPresent),
-                        Existing::Old | Existing::Hidden => return self.write_again(key, &blob, hash).await,
-                        // It was deleted just now.
-                        Existing::No => {}
+                    // If it is not there, it was deleted just now.
+                    if self.renew(key, &blob, hash, true).await? {
+                        return Ok(PutOutcome::AlreadyPresent);
                     }
+                }
+                Sent::Lost(error) => {
+                    return match self.renew(key, &blob, hash, false).await {
+                        Ok(true) => Ok(PutOutcome::AlreadyPresent),
+                        _ => Err(error),
+                    };
                 }
                 Sent::Conflict(error) => {
                     conflict = Some(error);
@@ -136,24 +138,33 @@ impl S3Store {
             }
         }
         Err(conflict.unwrap_or_else(|| {
-            Error::new(
-                ErrorKind::Unavailable,
-                "the blob was deleted as often as it was put: what deletes it?",
-            )
+            let message = "the blob was deleted as often as it was put: what deletes it?";
+            Error::new(ErrorKind::Unavailable, message)
         }))
+    }
+
+    /// Makes the blob young if it is there, and answers whether it is. What we may not see is there if it `exists`.
+    async fn renew(&self, key: &str, blob: &Segments, hash: [u8; 32], exists: bool) -> Result<bool> {
+        match self.existing(key).await? {
+            Existing::Young => Ok(true),
+            Existing::Old => self.write_again(key, blob, hash).await.map(|()| true),
+            Existing::Hidden if exists => self.write_again(key, blob, hash).await.map(|()| true),
+            Existing::Hidden | Existing::No => Ok(false),
+        }
     }
 
     /// Renews a blob by writing it over: the same bytes, so readers notice nothing. A copy on the server would
     /// spare sending them, but needs more permissions and would renew a damaged or archived object as it is.
-    async fn write_again(&self, key: &str, blob: &Segments, hash: [u8; 32]) -> Result<PutOutcome> {
-        for attempt in 0..ATTEMPTS {
+    async fn write_again(&self, key: &str, blob: &Segments, hash: [u8; 32]) -> Result<()> {
+        let mut attempt = 0;
+        loop {
             match self.send(key, blob, hash, false).await? {
-                Sent::Conflict(error) if attempt + 1 == ATTEMPTS => return Err(error),
-                Sent::Conflict(_) => sleep(pause(attempt)).await,
-                _ => break,
+                Sent::Conflict(_) if attempt < ATTEMPTS => sleep(pause(attempt)).await,
+                Sent::Conflict(error) | Sent::Lost(error) => return Err(error),
+                Sent::Created { .. } | Sent::Exists | Sent::Unconditional => return Ok(()),
             }
+            attempt += 1;
         }
-        Ok(PutOutcome::AlreadyPresent)
     }
 
     async fn existing(&self, key: &str) -> Result<Existing> {
@@ -206,6 +217,7 @@ impl S3Store {
             }
             // A delete came between the condition and the write.
             (404, "NoSuchKey") => Ok(Sent::Conflict(failure().with_transient(true))),
+            (0, _) if progress.bytes() > 0 => Ok(Sent::Lost(failure())),
             _ => Err(failure()),
         }
     }
@@ -213,9 +225,7 @@ impl S3Store {
     /// Puts the first small blob twice: a server that says "created" again ignores the condition. AWS is known
     /// not to, and a first "exists" tells as well.
     async fn find_out_conditional_put(&self, key: &str, blob: &Segments, hash: [u8; 32]) {
-        if !self.conditional_put.start_asking() {
-            return;
-        }
+        let Some(_asking) = self.conditional_put.start_asking() else { return };
         match self.send(key, blob, hash, true).await {
             Ok(Sent::Exists) => self.conditional_put.learn(true),
             Ok(Sent::Created { .. } | Sent::Unconditional) => {
@@ -226,7 +236,7 @@ impl S3Store {
                 self.conditional_put.learn(false);
             }
             // The blob is stored; the next one tells.
-            Ok(Sent::Conflict(_)) | Err(_) => self.conditional_put.stop_asking(),
+            Ok(Sent::Conflict(_) | Sent::Lost(_)) | Err(_) => {}
         }
     }
 }

@@ -63,7 +63,7 @@ async fn no_credentials() {
     let client = Client::from_conf(config(S3Server::shared()).credentials_provider(NoCredentials).build());
     let store = S3Store::from_client(&client, "claims").expect("valid");
     let error = put(&store, "k", "payload").await.expect_err("refused");
-    refused(&error, ErrorKind::PermissionDenied, "no AWS credentials were found");
+    refused(&error, ErrorKind::PermissionDenied, "no AWS credentials: set AWS_ACCESS_KEY_ID");
     assert!(!format!("{error:?}").contains("hunter2"));
 }
 
