@@ -2,7 +2,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use blob_store::{BlobStore, Retry, RetryPolicy};
+use blob_store::{BlobStore, BlobStoreExt as _, Limits, RetryPolicy};
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use temporalio_common::data_converters::{
     DataConverter, DefaultFailureConverter, PayloadCodec, PayloadConversionError, PayloadConverter,
@@ -65,6 +65,7 @@ pub struct ClaimCheckBuilder {
     format: ReferenceFormat,
     max_payload_size: usize,
     deadline: Duration,
+    limits: Limits,
     context: PayloadContext,
 }
 
@@ -78,6 +79,7 @@ impl ClaimCheckCodec {
             format: ReferenceFormat::default(),
             max_payload_size: 50 * 1024 * 1024,
             deadline: Duration::from_secs(5),
+            limits: Limits::new(64, 256 * 1024 * 1024),
             context: PayloadContext::default(),
         }
     }
@@ -166,6 +168,14 @@ impl ClaimCheckBuilder {
         self
     }
 
+    /// How many transfers run at a time and how many bytes they hold, over all clones of the codec; what is more
+    /// waits in line. Default: 64 transfers and 256 MiB. A clone of `limits` in another codec counts together
+    /// with this one.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// What is known of the payloads' origin. It becomes part of their keys. The plugin sets the namespace.
     pub fn context(mut self, context: PayloadContext) -> Self {
         self.context = context;
@@ -186,8 +196,10 @@ impl ClaimCheckBuilder {
     /// [`Error::InvalidConfig`] if there is no store, or if two stores have one name.
     pub fn build(self) -> Result<ClaimCheckCodec> {
         let policy = RetryPolicy::default().with_limit(self.deadline);
-        let stores =
-            self.stores.into_iter().map(|store| Arc::new(Retry::new(store, policy)) as Arc<dyn BlobStore>);
+        let stores = self.stores.into_iter().map(|store| {
+            let store = store.with_retry(policy).with_limits(self.limits.clone());
+            Arc::new(store) as Arc<dyn BlobStore>
+        });
         let stores = Stores::new(stores.collect())?;
         let suggested = stores.for_writing().capabilities().suggested_threshold;
         let offload = Offload {

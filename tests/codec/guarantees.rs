@@ -140,6 +140,25 @@ async fn a_read_only_codec_stores_nothing_and_reads_everything() {
 }
 
 #[tokio::test]
+async fn codecs_that_share_limits_count_together() {
+    use blob_store::Limits;
+    use futures_util::future::join_all;
+
+    let store = TestStore::new("test");
+    let limits = Limits::new(3, 1 << 20);
+    let codecs = [(); 2].map(|()| {
+        ClaimCheckCodec::builder().store(store.clone()).threshold(100).limits(limits.clone()).build().unwrap()
+    });
+    join_all(
+        (0..40u8).map(|n| {
+            encode(&codecs[usize::from(n % 2)], (0..4).map(|m| large(n * 4 + m)).collect::<Vec<_>>())
+        }),
+    )
+    .await;
+    assert_eq!((store.puts(), store.most_at_once()), (160, 3));
+}
+
+#[tokio::test]
 async fn a_dropped_call_ends_its_transfer() {
     use crate::support::Behaviour;
     use temporalio_common::data_converters::{PayloadCodec as _, SerializationContextData};

@@ -17,6 +17,8 @@ struct Inner {
     blobs: MemoryStore,
     location: Location,
     puts: AtomicUsize,
+    running: AtomicUsize,
+    most_at_once: AtomicUsize,
     behaviour: Behaviour,
 }
 
@@ -44,11 +46,18 @@ impl TestStore {
 
     fn with(name: &str, location: Location, behaviour: Behaviour) -> Self {
         let blobs = MemoryStore::named(name);
-        Self(Arc::new(Inner { blobs, location, puts: AtomicUsize::new(0), behaviour }))
+        let zero = || AtomicUsize::new(0);
+        let (puts, running, most_at_once) = (zero(), zero(), zero());
+        Self(Arc::new(Inner { blobs, location, puts, running, most_at_once, behaviour }))
     }
 
     pub fn puts(&self) -> usize {
         self.0.puts.load(Ordering::SeqCst)
+    }
+
+    /// The most puts that ran at the same time.
+    pub fn most_at_once(&self) -> usize {
+        self.0.most_at_once.load(Ordering::SeqCst)
     }
 
     /// The one blob that was stored.
@@ -97,6 +106,10 @@ impl BlobStore for TestStore {
     async fn put(&self, key: &BlobKey, blob: Segments, options: PutOptions) -> Result<PutOutcome> {
         self.behave().await?;
         self.0.puts.fetch_add(1, Ordering::SeqCst);
+        let running = self.0.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.most_at_once.fetch_max(running, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
         self.0.blobs.put(key, blob, options).await
     }
 
