@@ -91,8 +91,9 @@ pub trait BlobStore: Debug + Send + Sync + 'static {
     /// All blobs whose key starts with `prefix` (any text, not only whole segments), in no particular order.
     ///
     /// A blob that is there from the first item to the last appears; one that is put or deleted meanwhile may or
-    /// may not. A store whose keys move while they are listed (Redis) may show one twice. Streams in pages: memory does not grow with the number of blobs. An error ends
-    /// the stream: what came before is not the whole list.
+    /// may not. A store whose keys move while they are listed (Redis) may show one twice. Streams in pages:
+    /// memory does not grow with the number of blobs. An error ends the stream: what came before is not the
+    /// whole list.
     ///
     /// # Errors
     ///

@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use blob_store::conformance::{self, Options};
 use blob_store::{
-    Blob, BlobInfo, BlobKey, BlobStore, Capabilities, Error, ErrorKind, GetOptions, ListStream, ListedBlob,
-    MemoryStore, PutOptions, PutOutcome, Result, Segments, async_trait,
+    Blob, BlobInfo, BlobKey, BlobStore, Bytes, Capabilities, Error, ErrorKind, GetOptions, ListStream,
+    ListedBlob, MemoryStore, Operation, PutOptions, PutOutcome, Result, Segments, async_trait,
 };
 use futures_util::{StreamExt as _, stream};
+use tokio::sync::Mutex;
 
 #[tokio::test]
 async fn the_memory_store_conforms() {
@@ -41,6 +42,18 @@ enum Flaw {
     ListsNoAges,
     NoSecondDelete,
     FailsUndeclared,
+    HeadLies,
+    TouchDoesNothing,
+    TouchesMissing,
+    TakesMoreThanDeclared,
+    RefusesHashes,
+    CutsLongKeys,
+    HasNoDirectoryBesideFile,
+    RefusesConcurrentPuts,
+    FailsEmptyLists,
+    LosesWhatIsNotReadToTheEnd,
+    HasNoName,
+    LosesTheMiddle,
 }
 
 #[tokio::test]
@@ -65,10 +78,25 @@ async fn every_flaw_is_found() {
         (ListsNoAges, "a_list_tells_ages"),
         (NoSecondDelete, "a_deleted_blob_is_gone"),
         (FailsUndeclared, "what_is_not_declared_is_unsupported"),
+        (HeadLies, "head_tells_the_size"),
+        (TouchDoesNothing, "touch_renews_the_age"),
+        (TouchesMissing, "touching_a_missing_blob_is_not_found"),
+        (TakesMoreThanDeclared, "more_than_the_store_takes_is_refused"),
+        (RefusesHashes, "the_right_hash_is_accepted"),
+        (CutsLongKeys, "long_keys_work"),
+        (HasNoDirectoryBesideFile, "a_key_may_be_the_start_of_another"),
+        (RefusesConcurrentPuts, "many_may_put_one_key"),
+        (FailsEmptyLists, "a_list_of_nothing_is_empty"),
+        (LosesWhatIsNotReadToTheEnd, "a_reader_may_stop_early"),
+        (HasNoName, "it_has_a_name_and_answers"),
+        (LosesTheMiddle, "a_large_blob_is_read"),
     ];
     let runs = cases.map(|(flaw, case)| async move {
-        let options = Options::quick().with_largest_blob(1 << 20);
-        let can = Capabilities::all().with_touch(flaw != FailsUndeclared);
+        let options = Options::quick().with_largest_blob(4 << 20);
+        let mut can = Capabilities::all().with_touch(flaw != FailsUndeclared);
+        if flaw == TakesMoreThanDeclared {
+            can = can.with_max_blob_size(8 << 20);
+        }
         let failed = conformance::failures(&Broken::new(flaw, can), options).await;
         assert!(
             failed.iter().any(|line| line.starts_with(case)),
@@ -80,7 +108,7 @@ async fn every_flaw_is_found() {
 
 #[derive(Debug)]
 struct Broken {
-    inner: MemoryStore,
+    inner: Arc<MemoryStore>,
     flaw: Flaw,
     can: Capabilities,
     upload: Mutex<Segments>,
@@ -88,15 +116,26 @@ struct Broken {
 
 impl Broken {
     fn new(flaw: Flaw, can: Capabilities) -> Self {
-        Self { inner: MemoryStore::new(), flaw, can, upload: Mutex::default() }
+        Self { inner: Arc::new(MemoryStore::new()), flaw, can, upload: Mutex::default() }
     }
 
     fn key(&self, key: &BlobKey) -> BlobKey {
-        if self.flaw == Flaw::FoldsCase {
-            BlobKey::new(key.as_str().to_lowercase()).unwrap()
-        } else {
-            key.clone()
-        }
+        let text = key.as_str();
+        let other = match self.flaw {
+            Flaw::FoldsCase => text.to_lowercase(),
+            Flaw::CutsLongKeys => text.chars().take(255).collect::<String>().trim_end_matches('/').to_owned(),
+            _ => return key.clone(),
+        };
+        BlobKey::new(other).unwrap()
+    }
+
+    /// Whether another key lies in the way, as a file does where a directory is needed.
+    async fn is_in_the_way(&self, key: &BlobKey) -> bool {
+        let below = format!("{key}/");
+        let listed: Vec<_> = self.inner.list("").await.unwrap().map(|blob| blob.unwrap().key).collect().await;
+        listed
+            .iter()
+            .any(|other| other.as_str().starts_with(&below) || key.as_str().starts_with(&format!("{other}/")))
     }
 
     fn spoil(&self, error: Error) -> Error {
@@ -111,7 +150,7 @@ impl Broken {
 #[async_trait]
 impl BlobStore for Broken {
     fn name(&self) -> &str {
-        "broken"
+        if self.flaw == Flaw::HasNoName { "" } else { "broken" }
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -130,10 +169,26 @@ impl BlobStore for Broken {
                 self.inner.put(key, blob, options).await
             }
             Flaw::ForgetsToRenew if self.inner.head(key).await.is_ok() => Ok(PutOutcome::AlreadyPresent),
-            Flaw::MixesBlobs => {
-                *self.upload.lock().unwrap() = blob;
+            Flaw::RefusesHashes if options.sha256.is_some() => Err(Error::new(ErrorKind::Unsupported, "?")),
+            Flaw::HasNoDirectoryBesideFile if self.is_in_the_way(key).await => {
+                Err(Error::new(ErrorKind::Other, "?"))
+            }
+            Flaw::RefusesConcurrentPuts => {
+                let Ok(_upload) = self.upload.try_lock() else {
+                    return Err(Error::new(ErrorKind::Unavailable, "?"));
+                };
                 tokio::task::yield_now().await;
-                let blob = self.upload.lock().unwrap().clone();
+                self.inner.put(key, blob, options).await
+            }
+            Flaw::LosesTheMiddle if blob.len() >= 4 << 20 => {
+                let whole = blob.to_bytes();
+                let parts = [whole.slice(..1 << 20), whole.slice(2 << 20..), whole.slice(1 << 20..2 << 20)];
+                self.inner.put(key, parts.into_iter().collect(), options).await
+            }
+            Flaw::MixesBlobs => {
+                *self.upload.lock().await = blob;
+                tokio::task::yield_now().await;
+                let blob = self.upload.lock().await.clone();
                 self.inner.put(key, blob, options).await
             }
             Flaw::BelievesWrongHashes if options.sha256 == Some([7; 32]) => {
@@ -153,19 +208,35 @@ impl BlobStore for Broken {
     async fn get(&self, key: &BlobKey, options: GetOptions) -> Result<Blob> {
         let options = if self.flaw == Flaw::IgnoresLimit { GetOptions::at_most(u64::MAX) } else { options };
         let blob = self.inner.get(&self.key(key), options).await.map_err(|error| self.spoil(error))?;
+        if self.flaw == Flaw::LosesWhatIsNotReadToTheEnd {
+            let (size, (key, store)) = (blob.size(), (key.clone(), self.inner.clone()));
+            let content = blob.bytes().await?;
+            store.delete(&key).await?;
+            let pieces: Vec<_> = content.chunks(1 << 20).map(Bytes::copy_from_slice).collect();
+            let chunks = stream::iter(pieces).map(Ok).chain(stream::once(async move {
+                store.put(&key, content.into(), PutOptions::default()).await.map(|_| Bytes::new())
+            }));
+            return Ok(Blob::new(size, chunks));
+        }
         let more = u64::from(self.flaw == Flaw::AnnouncesOneMore);
         Ok(Blob::new(blob.size() + more, blob.into_stream()))
     }
 
     async fn head(&self, key: &BlobKey) -> Result<BlobInfo> {
-        self.inner.head(&self.key(key)).await
+        let info = self.inner.head(&self.key(key)).await?;
+        if self.flaw == Flaw::HeadLies {
+            return Ok(BlobInfo::new(info.size + 1).with_modified(info.modified.unwrap()));
+        }
+        Ok(info)
     }
 
     async fn touch(&self, key: &BlobKey) -> Result<()> {
-        if self.flaw == Flaw::FailsUndeclared {
-            return Err(Error::new(ErrorKind::Other, "?"));
+        match self.flaw {
+            Flaw::FailsUndeclared => Err(Error::new(ErrorKind::Other, "?")),
+            Flaw::TouchDoesNothing => self.inner.head(key).await.map(|_| ()).map_err(|_| missing(key)),
+            Flaw::TouchesMissing => Ok(()),
+            _ => self.inner.touch(&self.key(key)).await,
         }
-        self.inner.touch(&self.key(key)).await
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<()> {
@@ -188,7 +259,14 @@ impl BlobStore for Broken {
         } else {
             listed
         };
+        if self.flaw == Flaw::FailsEmptyLists && listed.is_empty() {
+            return Err(Error::new(ErrorKind::NotFound, "?"));
+        }
         let skip = if self.flaw == Flaw::ListsHalf { 2 } else { 1 };
         Ok(Box::pin(stream::iter(listed.into_iter().step_by(skip))))
     }
+}
+
+fn missing(key: &BlobKey) -> Error {
+    Error::new(ErrorKind::NotFound, "?").in_store("broken").during(Operation::Touch).with_key(key)
 }

@@ -232,7 +232,7 @@ mod tests {
         let down = || Error::new(ErrorKind::Unavailable, "down");
 
         faults.nth(1, Operation::Put, Fault::Delay(Duration::from_secs(2)));
-        store.put(&key, "hello".into(), put.clone()).await.expect("put");
+        store.put(&key, Segments::from_iter(["he", "llo"]), put.clone()).await.expect("put");
         store.put(&key, "hello".into(), put.clone()).await.expect("put");
         faults.nth(1, Operation::Put, Fault::Hang);
         assert!(store.put(&key, "hello".into(), put).now_or_never().is_none());

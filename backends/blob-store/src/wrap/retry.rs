@@ -211,7 +211,8 @@ mod tests {
     use futures_util::StreamExt as _;
 
     use super::*;
-    use crate::{ErrorKind, MemoryStore};
+    use crate::conformance::{Fault, Faults};
+    use crate::{BlobStoreExt as _, ErrorKind, MemoryStore, Operation, TimeoutPolicy};
 
     /// Fails as often as it is told, and delivers only so many bytes each time.
     #[derive(Clone, Debug)]
@@ -286,6 +287,27 @@ mod tests {
         let flaky = Flaky::new([down(), denied.clone(), down()], []);
         assert_eq!(put(&Retry::new(flaky.clone(), RetryPolicy::default())).await, Err(denied));
         assert_eq!(flaky.left(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_put_whose_answer_was_lost_finds_its_blob() {
+        let faults = Faults::new(MemoryStore::new());
+        faults.nth(1, Operation::Put, Fault::FailAfterwards(down()));
+        let store = faults.clone().with_retry(RetryPolicy::default());
+        let put = store.put(&key(), "hello".into(), PutOptions::default()).await;
+        assert_eq!((put, faults.calls(Operation::Put)), (Ok(PutOutcome::AlreadyPresent), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stuck_attempt_is_given_up_and_tried_again() {
+        let faults = Faults::new(MemoryStore::new());
+        faults.put(&key(), "hello".into(), PutOptions::default()).await.expect("put");
+        faults.nth(1, Operation::Get, Fault::Hang);
+        faults.nth(2, Operation::Get, Fault::Stall(3));
+        let store = faults.clone().with_timeout(TimeoutPolicy::default()).with_retry(RetryPolicy::default());
+        let blob = store.get(&key(), GetOptions::at_most(5)).await.expect("get");
+        assert_eq!(blob.bytes().await, Ok("hello".into()));
+        assert_eq!(faults.calls(Operation::Get), 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -98,6 +98,10 @@ impl BlobStore for Tiered {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
+    use futures_util::StreamExt as _;
+
     use super::*;
     use crate::conformance::{Fault, Faults};
     use crate::{BlobStoreExt as _, Error, MemoryStore, Operation};
@@ -174,8 +178,11 @@ mod tests {
         let (near, far, store) = tiers();
         put(&far).await.expect("put");
         for fault in [Fault::Truncate(3), Fault::Announce(5)] {
-            far.nth(1, Operation::Get, fault);
+            far.nth(1, Operation::Get, fault.clone());
             get(&store).await.expect_err("not whole");
+            far.nth(1, Operation::Get, fault);
+            let blob = store.get(&key(), GetOptions::at_most(100)).await.expect("get");
+            blob.into_stream().for_each(|_| ready(())).await;
         }
         drop(store.get(&key(), GetOptions::at_most(100)).await.expect("get"));
         let small = store.clone().with_largest_fill(10);
