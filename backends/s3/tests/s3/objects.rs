@@ -5,7 +5,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use blob_store::{BlobStore as _, ErrorKind, KeyLayout, PutOutcome};
 use blob_store_s3::{S3Options, S3Store};
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use testkit::s3::S3Server;
 
 use crate::wire::{Fake, empty};
@@ -60,6 +60,23 @@ async fn prefixes_do_not_see_each_other() {
     a.delete(&key("k")).await.expect("deleted");
     assert_eq!(get(&a, "k").await.expect_err("gone").kind(), ErrorKind::NotFound);
     assert_eq!(get(&ab, "k").await.expect("not gone"), "in a b");
+}
+
+/// A page has a thousand.
+#[tokio::test]
+async fn a_list_of_several_pages_is_whole() {
+    let store = store(options(S3Server::shared()).with_prefix("p")).await;
+    let puts = (0..1050).map(|n| {
+        let store = store.clone();
+        async move { put(&store, &format!("k/{n}"), "payload").await }
+    });
+    let outcomes: Vec<_> = stream::iter(puts).buffer_unordered(16).try_collect().await.expect("stored");
+    assert_eq!(outcomes.len(), 1050);
+    let listed: Vec<_> = store.list("k/").await.expect("a list").try_collect().await.expect("a whole list");
+    let keys: BTreeSet<_> = listed.iter().map(|blob| blob.key.to_string()).collect();
+    assert_eq!(keys, (0..1050).map(|n| format!("k/{n}")).collect());
+    assert_eq!(listed.len(), 1050);
+    assert!(listed.iter().all(|blob| blob.info.size == 7 && blob.info.modified.is_some()));
 }
 
 /// Each server forgets something of its own: Ceph the tags, Versity to change the time.
