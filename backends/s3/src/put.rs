@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use aws_sdk_s3::types::StorageClass;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use blob_store::{Error, ErrorKind, Operation, PutOptions, PutOutcome, Result, Segments};
@@ -69,7 +70,7 @@ enum Existing {
     No,
     /// Put or renewed a moment ago.
     Young,
-    /// There, and older than `renew_after`.
+    /// There, but older than `renew_after`, not of this length or in an archive: to be written again.
     Old,
     /// We may not look.
     Hidden,
@@ -145,7 +146,7 @@ impl S3Store {
 
     /// Makes the blob young if it is there, and answers whether it is. What we may not see is there if it `exists`.
     async fn renew(&self, key: &str, blob: &Segments, hash: [u8; 32], exists: bool) -> Result<bool> {
-        match self.existing(key).await? {
+        match self.existing(key, blob.len()).await? {
             Existing::Young => Ok(true),
             Existing::Old => self.write_again(key, blob, hash).await.map(|()| true),
             Existing::Hidden if exists => self.write_again(key, blob, hash).await.map(|()| true),
@@ -167,7 +168,7 @@ impl S3Store {
         }
     }
 
-    async fn existing(&self, key: &str) -> Result<Existing> {
+    async fn existing(&self, key: &str, len: usize) -> Result<Existing> {
         let answer = Answer::default();
         let head = self.head_request(key).customize().interceptor(answer.clone()).send();
         match unless_silent(self.options.timeout, &Progress::default(), head).await? {
@@ -175,7 +176,10 @@ impl S3Store {
                 let modified = object.last_modified().and_then(time);
                 let age = modified.map(|modified| answer.time().duration_since(modified).unwrap_or_default());
                 let old = age.is_none_or(|age| age >= self.options.renew_after);
-                Ok(if old { Existing::Old } else { Existing::Young })
+                let damaged = object.content_length().is_some_and(|there| there != len as i64);
+                let archived =
+                    matches!(object.storage_class(), Some(StorageClass::Glacier | StorageClass::DeepArchive));
+                Ok(if old || damaged || archived { Existing::Old } else { Existing::Young })
             }
             Err(error) if status(&error) == 404 => Ok(Existing::No),
             // Without s3:ListBucket a missing key looks like this, without s3:GetObject any key does.

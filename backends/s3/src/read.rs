@@ -3,7 +3,7 @@ use std::time::SystemTime;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::head_object::builders::HeadObjectFluentBuilder;
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
 use aws_sdk_s3::types::EncodingType;
 use blob_store::{
     Blob, BlobInfo, BlobKey, Bytes, Error, ErrorKind, GetOptions, ListedBlob, Operation, Result,
@@ -34,7 +34,11 @@ impl S3Store {
 
     pub(crate) async fn info_at(&self, key: &str) -> Result<BlobInfo> {
         let object = self.head_at(key, Operation::Head).await?;
-        Ok(info(object.content_length(), object.last_modified()))
+        let info = info(object.content_length(), object.last_modified());
+        Ok(match object.expiration().and_then(expiry) {
+            Some(expires) => info.with_expires(expires),
+            None => info,
+        })
     }
 
     pub(crate) async fn head_at(&self, key: &str, operation: Operation) -> Result<HeadObjectOutput> {
@@ -142,6 +146,13 @@ fn info(size: Option<i64>, modified: Option<&DateTime>) -> BlobInfo {
 
 pub(crate) fn time(at: &DateTime) -> Option<SystemTime> {
     SystemTime::try_from(*at).ok()
+}
+
+/// When a lifecycle rule deletes the object: `expiry-date="Fri, 23 Dec 2033 00:00:00 GMT", rule-id="…"`.
+fn expiry(rule: &str) -> Option<SystemTime> {
+    let (_, date) = rule.split_once("expiry-date=\"")?;
+    let (date, _) = date.split_once('"')?;
+    time(&DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?)
 }
 
 /// Keys in a listing are encoded as in a form.

@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -124,6 +124,15 @@ async fn a_server_that_does_not_renew_is_caught() {
     ] {
         assert!(heads[1].contains(line), "{line:?} is not in {}", heads[1]);
     }
+}
+
+#[tokio::test]
+async fn head_knows_the_lifecycle_rule() {
+    let expiration =
+        "x-amz-expiration: expiry-date=\"Tue, 01 Jan 2030 00:00:00 GMT\", rule-id=\"claims\"\r\n";
+    let fake = Fake::answering(&[&empty("200 OK", expiration)]).await;
+    let info = store(options_at(fake.endpoint(), "claims")).await.head(&key("k")).await.expect("there");
+    assert_eq!(info.expires, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000)));
 }
 
 #[tokio::test]

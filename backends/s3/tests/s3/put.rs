@@ -141,6 +141,30 @@ async fn a_server_that_refuses_conditions_is_asked_before_every_put() {
     assert_eq!(seen, expected.map(|(method, condition)| (method.to_owned(), condition)));
 }
 
+/// What cannot be read as it is does not count as there.
+#[tokio::test]
+async fn a_damaged_or_archived_blob_is_written_again() {
+    let head = |length: usize, class: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\nlast-modified: Fri, 01 Jan 2100 00:00:00 GMT\r\nx-amz-storage-class: {class}\r\n\
+             content-length: {length}\r\n\r\n"
+        )
+    };
+    let stored = empty("200 OK", "server: AmazonS3\r\n");
+    for (found, requests) in [
+        (head(LARGE, "STANDARD_IA"), &["head"][..]),
+        (head(LARGE - 1, "STANDARD_IA"), &["head", "put"]),
+        (head(LARGE, "GLACIER"), &["head", "put"]),
+    ] {
+        let fake = Fake::answering(&[&found, &stored]).await;
+        let store = store(options_at(fake.endpoint(), "claims")).await;
+        assert_eq!(put(&store, "k", vec![7; LARGE]).await, Ok(PutOutcome::AlreadyPresent));
+        let heads = fake.heads();
+        let methods: Vec<_> = heads.iter().filter_map(|head| head.split(' ').next()).collect();
+        assert_eq!(methods, requests);
+    }
+}
+
 #[tokio::test]
 async fn a_conflict_is_tried_again() {
     let conflict = refusal("409 Conflict", "", "ConditionalRequestConflict");
@@ -169,8 +193,9 @@ async fn a_lost_answer_does_not_fail_the_put() {
     assert_eq!(get(&reader, "k").await.expect("stored"), "payload");
 
     // The connection breaks before the answer to the PUT, and the look finds the blob.
-    let there = empty("200 OK", "last-modified: Fri, 01 Jan 2100 00:00:00 GMT\r\n");
-    let fake = Fake::answering(&["", &there]).await;
+    let there =
+        "HTTP/1.1 200 OK\r\nlast-modified: Fri, 01 Jan 2100 00:00:00 GMT\r\ncontent-length: 7\r\n\r\n";
+    let fake = Fake::answering(&["", there]).await;
     let half_deaf = store(options_at(fake.endpoint(), &bucket)).await;
     assert_eq!(put(&half_deaf, "k", "payload").await, Ok(PutOutcome::AlreadyPresent));
 }
