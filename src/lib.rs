@@ -47,6 +47,10 @@
 //! Implement [`BlobStore`](blob_store::BlobStore): a name, `put` and `get`. The conformance suite (feature
 //! `conformance` of the crate `blob-store`) checks it in three lines. `examples/custom_store.rs` is complete.
 //!
+//! # A store by URL
+//!
+//! [`open_store`] opens what a URL names, so that configuration decides: `redis://…`, `s3://…`, `file:///…`.
+//!
 //! # When something fails
 //!
 //! A store that does not answer fails the call, never the data: the client gets the error, a workflow task or
@@ -56,12 +60,13 @@
 //!
 //! | feature | |
 //! |---|---|
-//! | `redis` (default) | the store [`redis::RedisStore`](blob_store_redis::RedisStore) |
+//! | `redis` (default) | the store `redis::RedisStore` |
 //! | `fs` | the store `fs::FsStore` |
 //! | `s3` | the store `s3::S3Store` |
 //! | `plugin` | [`ClaimCheckPlugin`] |
 
 mod codec;
+mod config;
 mod error;
 mod hex;
 mod object_key;
@@ -73,6 +78,7 @@ mod reference;
 mod stores;
 
 pub use codec::{ClaimCheckBuilder, ClaimCheckCodec, SharedCodec};
+pub use config::open_store;
 pub use error::{Corruption, Error, Result};
 pub use object_key::{Owner, PayloadContext};
 #[cfg(feature = "plugin")]
