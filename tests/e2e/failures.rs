@@ -1,5 +1,6 @@
 //! When the store fails, the workflow waits; when it is back, the workflow goes on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use blob_store::{BlobKey, BlobStore as _, PutOptions};
@@ -36,7 +37,7 @@ async fn a_workflow_outlives_an_outage_of_its_store() {
         "appendonly yes",
         "appendfsync always",
     ]);
-    let store = RedisStore::connect(&redis.url()).await.unwrap();
+    let store = Arc::new(RedisStore::connect(&redis.url()).await.unwrap());
     let builder =
         ClaimCheckCodec::builder().store(store.clone()).threshold(THRESHOLD).deadline(Duration::from_secs(1));
     let lab = Lab::with(store, "outage", builder).await;

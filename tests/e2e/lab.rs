@@ -1,10 +1,10 @@
 //! One test's surroundings: a task queue and a Redis prefix of its own on shared servers.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use blob_store::BlobStore as _;
+use blob_store::BlobStore;
 use futures_util::TryStreamExt as _;
 use prost::Message as _;
 use temporal_claim_check::redis::RedisStore;
@@ -31,7 +31,7 @@ pub const THRESHOLD: usize = 1024;
 
 pub struct Lab {
     pub name: String,
-    pub store: RedisStore,
+    pub store: Arc<dyn BlobStore>,
     pub client: Client,
     builder: ClaimCheckBuilder,
 }
@@ -45,11 +45,18 @@ impl Lab {
     /// With a Redis that the test may break.
     pub async fn on(redis: &RedisServer, name: &str) -> Self {
         let store = RedisStore::connect(&format!("{}?prefix={name}:", redis.url())).await.unwrap();
-        Self::with(store.clone(), name, ClaimCheckCodec::builder().store(store).threshold(THRESHOLD)).await
+        Self::with_store(store, name).await
+    }
+
+    /// With a store of the test's own.
+    pub async fn with_store(store: impl BlobStore, name: &str) -> Self {
+        let store: Arc<dyn BlobStore> = Arc::new(store);
+        let builder = ClaimCheckCodec::builder().store(store.clone()).threshold(THRESHOLD);
+        Self::with(store, name, builder).await
     }
 
     /// With a codec of the test's own.
-    pub async fn with(store: RedisStore, name: &str, builder: ClaimCheckBuilder) -> Self {
+    pub async fn with(store: Arc<dyn BlobStore>, name: &str, builder: ClaimCheckBuilder) -> Self {
         let client = client(with_plugin(&builder)).await;
         Self { name: name.to_owned(), store, client, builder }
     }

@@ -1,5 +1,6 @@
 //! What the server refuses, and what it never sees.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use temporal_claim_check::ClaimCheckCodec;
@@ -33,7 +34,7 @@ async fn a_payload_over_the_servers_limit_fails_without_and_passes_with() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payload_of_64_mib() {
     let redis = RedisServer::start();
-    let store = RedisStore::connect(&redis.url()).await.unwrap();
+    let store = Arc::new(RedisStore::connect(&redis.url()).await.unwrap());
     let builder = ClaimCheckCodec::builder()
         .store(store.clone())
         .threshold(THRESHOLD)

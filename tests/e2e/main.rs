@@ -11,4 +11,6 @@ mod limits;
 mod messages;
 mod replay;
 mod schedules;
+#[cfg(any(feature = "fs", feature = "s3"))]
+mod stores;
 mod workflows;

@@ -1,0 +1,55 @@
+//! The other stores, with the same workflow.
+
+use blob_store::BlobStore;
+use temporalio_client::WorkflowGetResultOptions;
+use temporalio_common::protos::temporal::api::enums::v1::EventType;
+
+use crate::lab::{Lab, large};
+use crate::workflows::Echo;
+
+/// Runs the workflow that echoes on a store and looks at its history.
+async fn echo(name: &str, store: impl BlobStore) {
+    let lab = Lab::with_store(store, name).await;
+    let _worker = lab.worker();
+    let text = large(name);
+    let handle = lab.client.start_workflow(Echo::run, text.clone(), lab.start_options()).await.unwrap();
+    let result = handle.get_result(WorkflowGetResultOptions::default()).await.unwrap();
+    assert_eq!(result, format!("{text}!"));
+
+    lab.history().await.assert_offloaded(
+        &[
+            (EventType::WorkflowExecutionStarted, 1),
+            (EventType::ActivityTaskScheduled, 1),
+            (EventType::ActivityTaskCompleted, 1),
+            (EventType::WorkflowExecutionCompleted, 1),
+        ],
+        &[&text, &text.to_uppercase()],
+    );
+    let keys = lab.keys().await;
+    assert_eq!(keys.len(), 3, "{keys:?}");
+    assert!(keys.iter().all(|key| key.starts_with("v0/ns/default/d/sha256/")), "{keys:?}");
+}
+
+#[cfg(feature = "fs")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", dir.path().display());
+    echo("directory", temporal_claim_check::open_store(&url).await.unwrap()).await;
+}
+
+#[cfg(feature = "s3")]
+#[tokio::test(flavor = "multi_thread")]
+async fn s3() {
+    use temporal_claim_check::s3::S3Store;
+    use testkit::s3::S3Server;
+
+    let server = S3Server::versity();
+    let store = S3Store::builder(server.create_bucket())
+        .with_prefix("claims/")
+        .with_endpoint(server.endpoint())
+        .with_path_style(true)
+        .with_region("us-east-1")
+        .with_credentials(server.access_key(), server.secret_key());
+    echo("s3", store.build().await.unwrap()).await;
+}
