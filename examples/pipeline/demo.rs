@@ -1,6 +1,7 @@
 //! Worker and starter in one: runs the pipeline once and shows what became of its payloads.
 
 mod connect;
+mod exit;
 mod options;
 mod records;
 mod report;
@@ -18,13 +19,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::code(run().await)
 }
 
 async fn run() -> Result<(), Error> {

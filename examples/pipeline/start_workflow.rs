@@ -2,6 +2,7 @@
 
 #[allow(dead_code)] // Each program uses its part of these.
 mod connect;
+mod exit;
 mod options;
 mod records;
 mod report;
@@ -9,11 +10,17 @@ mod report;
 mod transform;
 mod workflow;
 
+use std::process::ExitCode;
+
 use clap::Parser as _;
 use temporalio_client::{WorkflowGetResultOptions, WorkflowStartOptions};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> ExitCode {
+    exit::code(run().await)
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let dataset = options::Options::parse().dataset()?;
     let client = connect::client().await?;
     let id = report::new_workflow_id();

@@ -2,16 +2,23 @@
 
 #[allow(dead_code)] // Each program uses its part of these.
 mod connect;
+mod exit;
 #[allow(dead_code)]
 mod records;
 #[allow(dead_code)]
 mod transform;
 mod workflow;
 
+use std::process::ExitCode;
+
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> ExitCode {
+    exit::code(run().await)
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let runtime = Runtime::from_current_tokio(Default::default())?;
     let options = WorkerOptions::new(workflow::TASK_QUEUE)
         .register_workflow::<workflow::Pipeline>()?

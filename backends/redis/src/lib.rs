@@ -283,7 +283,11 @@ impl BlobStore for RedisStore {
 
     async fn check(&self) -> Result<()> {
         let answer: Result<(String,)> = self.query(pipe().cmd("PING")).await;
-        answer.map(drop).map_err(|error| error.in_store(&self.options.name).during(Operation::Connect))
+        answer.map(drop).map_err(|error| {
+            let text = format!("{} ({})", error.message(), self.options.address());
+            let located = Error::new(error.kind(), text).with_transient(error.is_transient());
+            located.in_store(&self.options.name).during(Operation::Connect)
+        })
     }
 }
 

@@ -174,6 +174,11 @@ impl RedisOptions {
         Ok(RedisStore::from_manager(manager, self))
     }
 
+    /// Host and port, or socket, for messages.
+    pub(crate) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
     fn manager(&self) -> Result<ConnectionManager> {
         let info = self.address.clone().into_connection_info().map_err(|error| from_redis(&error))?;
         let info: ConnectionInfo = info
@@ -236,7 +241,7 @@ fn invalid(message: impl Into<String>) -> Error {
 impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisOptions")
-            .field("address", &self.address.to_string())
+            .field("address", &self.address())
             .field("database", &self.redis.db())
             .field("tls", &self.tls)
             .field("name", &self.name)

@@ -195,7 +195,9 @@ async fn a_server_that_is_down_is_unavailable_and_comes_back_by_itself() {
         assert!(error.to_string().starts_with("redis: put x: the connection"), "{error}");
     }
     let error = RedisStore::connect(&server.url()).await.unwrap_err();
-    assert_eq!(error.to_string(), "redis: connect: the connection was refused: is the server running?");
+    let address = format!("127.0.0.1:{}", server.port());
+    let text = format!("redis: connect: the connection was refused: is the server running? ({address})");
+    assert_eq!(error.to_string(), text);
 
     server.restart();
     let mut attempts = 0;
