@@ -9,7 +9,9 @@ use futures_util::TryStreamExt as _;
 use prost::Message as _;
 use temporal_claim_check::redis::RedisStore;
 use temporal_claim_check::{ClaimCheckBuilder, ClaimCheckCodec, ClaimCheckPlugin};
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, WorkflowStartOptions};
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, WorkflowGetResultOptions, WorkflowStartOptions,
+};
 use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
 use temporalio_common::protos::temporal::api::enums::v1::EventType;
 use temporalio_common::protos::temporal::api::history::v1::{History, HistoryEvent};
@@ -19,7 +21,7 @@ use testkit::redis::RedisServer;
 use testkit::temporal::TemporalServer;
 use tonic::IntoRequest as _;
 
-use crate::workflows;
+use crate::workflows::{self, Echo};
 
 pub static TEMPORAL: LazyLock<TemporalServer> = LazyLock::new(TemporalServer::start);
 static REDIS: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
@@ -78,6 +80,23 @@ impl Lab {
     /// Runs a worker with a client and codec of its own until the answer is dropped.
     pub fn worker(&self) -> RunningWorker {
         RunningWorker::start(self.name.clone(), with_plugin(&self.builder))
+    }
+
+    /// Runs a workflow whose input and result, and whose activity's input and result, are large.
+    pub async fn echo(&self) {
+        let text = large(&self.name);
+        let handle = self.client.start_workflow(Echo::run, text.clone(), self.start_options()).await.unwrap();
+        let result = handle.get_result(WorkflowGetResultOptions::default()).await.unwrap();
+        assert_eq!(result, format!("{text}!"));
+        self.history().await.assert_offloaded(
+            &[
+                (EventType::WorkflowExecutionStarted, 1),
+                (EventType::ActivityTaskScheduled, 1),
+                (EventType::ActivityTaskCompleted, 1),
+                (EventType::WorkflowExecutionCompleted, 1),
+            ],
+            &[&text, &text.to_uppercase()],
+        );
     }
 
     /// The keys in the store.

@@ -1,30 +1,14 @@
 //! The other stores, with the same workflow.
 
 use blob_store::BlobStore;
-use temporalio_client::WorkflowGetResultOptions;
-use temporalio_common::protos::temporal::api::enums::v1::EventType;
 
-use crate::lab::{Lab, large};
-use crate::workflows::Echo;
+use crate::lab::Lab;
 
 /// Runs the workflow that echoes on a store and looks at its history.
 async fn echo(name: &str, store: impl BlobStore) {
     let lab = Lab::with_store(store, name).await;
     let _worker = lab.worker();
-    let text = large(name);
-    let handle = lab.client.start_workflow(Echo::run, text.clone(), lab.start_options()).await.unwrap();
-    let result = handle.get_result(WorkflowGetResultOptions::default()).await.unwrap();
-    assert_eq!(result, format!("{text}!"));
-
-    lab.history().await.assert_offloaded(
-        &[
-            (EventType::WorkflowExecutionStarted, 1),
-            (EventType::ActivityTaskScheduled, 1),
-            (EventType::ActivityTaskCompleted, 1),
-            (EventType::WorkflowExecutionCompleted, 1),
-        ],
-        &[&text, &text.to_uppercase()],
-    );
+    lab.echo().await;
     let keys = lab.keys().await;
     assert_eq!(keys.len(), 3, "{keys:?}");
     assert!(keys.iter().all(|key| key.starts_with("v0/ns/default/d/sha256/")), "{keys:?}");

@@ -43,6 +43,7 @@ pub trait BlobStore: Debug + Send + Sync + 'static {
     ///   send a large body again.
     /// - **Renewing.** If the key exists, its age starts anew (TTL, modification time), so that neither an expiry,
     ///   a lifecycle rule nor a sweep takes a blob that somebody stored again a moment ago.
+    /// - **Healing**, where that costs nothing: a blob of another length under the key is damaged, and replaced.
     ///
     /// # Errors
     ///

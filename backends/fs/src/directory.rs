@@ -52,7 +52,8 @@ impl Directory {
     /// A blob is written under a temporary name and then moved to its own. Two writers of one blob both succeed:
     /// the second move replaces the file by an equal one, whole at every moment.
     pub(crate) fn put(&self, path: &Path, blob: &Segments) -> Result<PutOutcome> {
-        if self.renew(path)? {
+        // One of another length is damaged, by a power failure perhaps, and replaced.
+        if self.renew(path)? == Some(blob.len() as u64) {
             return Ok(PutOutcome::AlreadyPresent);
         }
         self.create(path, blob).map_err(|error| match error.kind() {
@@ -76,16 +77,16 @@ impl Directory {
         self.sync(parent)
     }
 
-    /// Sets the modification time to now. Answers whether the blob is there.
-    pub(crate) fn renew(&self, path: &Path) -> Result<bool> {
-        match self.open_file(path) {
-            Ok(file) => {
-                let now = FileTimes::new().set_modified(SystemTime::now());
-                file.set_times(now).map(|()| true).map_err(|error| from_io(&error))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// Sets the modification time to now, if the blob is there. Answers its length.
+    pub(crate) fn renew(&self, path: &Path) -> Result<Option<u64>> {
+        let file = match self.open_file(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let length = file.metadata().map(|metadata| metadata.len());
+        let now = FileTimes::new().set_modified(SystemTime::now());
+        file.set_times(now).and(length).map(Some).map_err(|error| from_io(&error))
     }
 
     pub(crate) fn read(&self, path: &Path) -> Result<Reading> {

@@ -183,8 +183,7 @@ impl BlobStore for FsStore {
 
     async fn touch(&self, key: &BlobKey) -> Result<()> {
         let path = layout::path(key.as_str());
-        let renew =
-            move |directory: &Directory| if directory.renew(&path)? { Ok(()) } else { Err(error::missing()) };
+        let renew = move |directory: &Directory| directory.renew(&path)?.map(drop).ok_or_else(error::missing);
         self.run(Operation::Touch, Some(key), renew).await
     }
 

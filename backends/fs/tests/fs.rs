@@ -102,6 +102,17 @@ async fn a_file_that_is_cut_while_it_is_read_is_corrupt() {
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
 }
 
+#[tokio::test]
+async fn a_file_of_another_length_is_damaged_and_replaced() {
+    let dir = TempDir::new().unwrap();
+    let store = FsStore::open(dir.path()).await.unwrap();
+    put(&store, "x", "hello").await.unwrap();
+    // What a power failure can leave when puts are not durable.
+    fs::write(dir.path().join("x=f"), "").unwrap();
+    assert_eq!(put(&store, "x", "hello").await, Ok(PutOutcome::Created));
+    assert_eq!(get(&store, "x").await.unwrap(), b"hello");
+}
+
 /// A file system of a few megabytes, mounted for one test.
 struct SmallDisk(TempDir);
 

@@ -82,21 +82,37 @@ impl RedisStore {
         commands.query_async(&mut self.connection.clone()).await.map_err(|error| from_redis(&error))
     }
 
-    /// Lets the blob live as long as a new one, if it is there. Answers whether it is.
-    async fn renew(&self, key: &str) -> Result<bool> {
-        let (exists, left): (bool, i64) = self.query(pipe().cmd("EXISTS").arg(key).pttl(key)).await?;
-        if !exists {
-            return Ok(false);
-        }
-        match self.options.ttl.map(millis) {
+    /// Lets the blob live as long as a new one, if it is there. Answers its length.
+    async fn renew(&self, key: &str) -> Result<Option<u64>> {
+        let mut ask = pipe();
+        ask.cmd("EXISTS").arg(key).cmd("STRLEN").arg(key).cmd("PTTL").arg(key);
+        let (exists, length, left): (bool, u64, i64) = self.query(&ask).await?;
+        let renewed = match self.options.ttl.map(millis) {
+            _ if !exists => false,
             // It never goes by itself, or later than a new one would: somebody else's longer TTL is left alone.
-            _ if left < 0 => Ok(true),
-            Some(ttl) if left >= ttl => Ok(true),
+            _ if left < 0 => true,
+            Some(ttl) if left >= ttl => true,
             // Both answer 0 if the key went away just now. PERSIST also does if it lost its TTL just now; then
             // the next round finds it.
-            Some(ttl) => self.query::<(bool,)>(pipe().pexpire(key, ttl)).await.map(|(done,)| done),
-            None => self.query::<(bool,)>(pipe().persist(key)).await.map(|(done,)| done),
+            Some(ttl) => self.query::<(bool,)>(pipe().pexpire(key, ttl)).await?.0,
+            None => self.query::<(bool,)>(pipe().persist(key)).await?.0,
+        };
+        Ok(renewed.then_some(length))
+    }
+
+    /// Whether the blob is there, and then renewed. One of another length is damaged, and removed.
+    async fn find(&self, key: &str, length: usize) -> Result<bool> {
+        match self.renew(key).await? {
+            None => Ok(false),
+            Some(there) if there == length as u64 => Ok(true),
+            Some(_) => self.unlink(key).await.map(|()| false),
         }
+    }
+
+    async fn unlink(&self, key: &str) -> Result<()> {
+        let mut unlink = pipe();
+        unlink.cmd("UNLINK").arg(key);
+        self.query::<(i64,)>(&unlink).await.map(drop)
     }
 
     async fn put_at(&self, key: &str, blob: &Segments) -> Result<PutOutcome> {
@@ -107,7 +123,7 @@ impl RedisStore {
         // A blob can go away between being found and being renewed, and come back before it is put: rarely once,
         // never for ever.
         for _ in 0..3 {
-            if blob.len() > PIECE && self.renew(key).await? {
+            if blob.len() > PIECE && self.find(key, blob.len()).await? {
                 return Ok(PutOutcome::AlreadyPresent);
             }
             let created = if blob.len() > PIECE {
@@ -118,7 +134,7 @@ impl RedisStore {
             if created {
                 return Ok(PutOutcome::Created);
             }
-            if self.renew(key).await? {
+            if self.find(key, blob.len()).await? {
                 return Ok(PutOutcome::AlreadyPresent);
             }
         }
@@ -254,14 +270,12 @@ impl BlobStore for RedisStore {
     async fn touch(&self, key: &BlobKey) -> Result<()> {
         let renewed = self.renew(&self.physical(key)).await;
         renewed
-            .and_then(|there| if there { Ok(()) } else { Err(missing()) })
+            .and_then(|there| there.map(drop).ok_or_else(missing))
             .map_err(self.explain(Operation::Touch, key))
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<()> {
-        let mut unlink = pipe();
-        unlink.cmd("UNLINK").arg(self.physical(key));
-        self.query::<(i64,)>(&unlink).await.map(drop).map_err(self.explain(Operation::Delete, key))
+        self.unlink(&self.physical(key)).await.map_err(self.explain(Operation::Delete, key))
     }
 
     async fn list(&self, prefix: &str) -> Result<ListStream> {

@@ -67,10 +67,8 @@ impl Drop for Upload<'_> {
         let (false, Ok(runtime)) = (self.temporary.is_empty(), Handle::try_current()) else { return };
         let (store, temporary) = (self.store.clone(), std::mem::take(&mut self.temporary));
         runtime.spawn(async move {
-            let mut unlink = pipe();
-            unlink.cmd("UNLINK").arg(&temporary);
             // It expires soon in any case.
-            let _ = store.query::<(i64,)>(&unlink).await;
+            let _ = store.unlink(&temporary).await;
         });
     }
 }

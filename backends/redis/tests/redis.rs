@@ -121,6 +121,17 @@ async fn a_ttl_is_set_and_renewed_and_never_shortened() {
 }
 
 #[tokio::test]
+async fn a_blob_of_another_length_is_damaged_and_replaced() {
+    let store = store("prefix=damaged:").await;
+    for (name, blob) in [("small", pattern(100)), ("large", pattern(3 * MIB))] {
+        put(&store, name, blob.clone()).await.unwrap();
+        SERVER.cli(&["SET", &format!("damaged:{name}"), "cut short"]);
+        assert_eq!(put(&store, name, blob.clone()).await, Ok(PutOutcome::Created));
+        assert!(get(&store, name).await.unwrap() == blob);
+    }
+}
+
+#[tokio::test]
 async fn a_password_and_an_acl_user_are_used() {
     let server = RedisServer::start_with(&[
         "requirepass admin-secret",
