@@ -62,7 +62,7 @@
 //! |---|---|
 //! | `redis` (default) | the store `redis::RedisStore` |
 //! | `fs` | the store `fs::FsStore` |
-//! | `s3` | the store `s3::S3Store` |
+//! | `s3` | the store `s3::S3Store`; with `s3-sigv4a` also for Multi-Region Access Points |
 //! | `plugin` | [`ClaimCheckPlugin`] |
 
 mod codec;

@@ -163,3 +163,65 @@ fn from_csv(content: &str) -> Result<Vec<Record>, Error> {
     }
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_as(extension: &str, content: &str) -> Result<Vec<Record>, String> {
+        let file = tempfile::Builder::new().suffix(extension).tempfile().unwrap();
+        std::fs::write(&file, content).unwrap();
+        read(file.path()).map(|dataset| dataset.records).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn json_lines_take_what_they_have() {
+        let content = concat!(
+            r#"{"id": 7, "value": 2.5, "text": "good and fast", "metadata": {"source": "web", "tags": ["a", "b"]}}"#,
+            "\n\n",
+            r#"{"other": true}"#
+        );
+        let records = read_as(".jsonl", content).unwrap();
+        assert_eq!(records[0].id, "7");
+        assert_eq!((records[0].value, records[0].text.as_str()), (2.5, "good and fast"));
+        assert_eq!(
+            records[0].metadata,
+            Metadata { source: "web".into(), tags: vec!["a".into(), "b".into()] }
+        );
+        assert_eq!((records[1].id.as_str(), records[1].text.as_str()), ("line-3", r#"{"other": true}"#));
+    }
+
+    #[test]
+    fn csv_quotes_may_span_lines() {
+        let records =
+            read_as(".csv", "id,value,text,tags\nx,2,\"one, two\nthree\",a;b\ny,3,four,\n").unwrap();
+        assert_eq!((records[0].id.as_str(), records[0].text.as_str()), ("x", "one, two\nthree"));
+        assert_eq!(records[0].metadata.tags, ["a", "b"]);
+        assert_eq!(records[1].value, 3.0);
+        let plain = read_as(".csv", "name,colour\napple,red\n").unwrap();
+        assert_eq!((plain[0].text.as_str(), plain[0].value), ("apple red", 2.0));
+    }
+
+    #[test]
+    fn text_is_a_record_a_line() {
+        let records = read_as(".txt", "first line\n\n  second  \n").unwrap();
+        assert_eq!(records.len(), 2);
+        assert_eq!((records[1].id.as_str(), records[1].text.as_str()), ("line-3", "second"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_names_the_line() {
+        assert!(read_as(".jsonl", "{}\nnonsense").unwrap_err().starts_with("line 2 is not a JSON object"));
+        assert_eq!(read_as(".jsonl", r#"{"value": "x"}"#).unwrap_err(), "line 1: \"value\" is not a number");
+        assert_eq!(read_as(".csv", "value\nx\n").unwrap_err(), "line 2: \"value\" is not a number");
+        assert!(read_as(".csv", "a,b\n1\n").unwrap_err().contains("line: 2"));
+        assert!(read_as(".txt", "\n").unwrap_err().ends_with("has no records"));
+        assert!(read(Path::new("/does/not/exist")).unwrap_err().to_string().contains("cannot be read"));
+    }
+
+    #[test]
+    fn generated_records_are_the_same_every_time() {
+        assert_eq!(generate(50).records, generate(50).records);
+        assert_eq!(generate(0).records, []);
+    }
+}

@@ -184,3 +184,48 @@ impl Statistics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::Metadata;
+
+    fn record(value: f64, text: &str) -> Record {
+        let metadata = Metadata { source: "test".into(), tags: vec!["t".into()] };
+        Record { id: "r".into(), value, text: text.into(), metadata }
+    }
+
+    #[test]
+    fn a_record_is_doubled_judged_and_scored() {
+        let records = vec![record(10.0, "Good, fast. But slow!"), record(30.0, "broken")];
+        let out = transform(Dataset { name: "d".into(), records }).records;
+        assert_eq!(
+            (out[0].doubled_value, out[0].category, out[0].sentiment),
+            (20.0, Category::Low, Sentiment::Positive)
+        );
+        assert_eq!((out[0].word_count, out[0].average_word_length, out[0].score), (4, 3.75, 6.25));
+        assert_eq!(
+            (out[1].doubled_value, out[1].category, out[1].sentiment),
+            (60.0, Category::High, Sentiment::Negative)
+        );
+    }
+
+    #[test]
+    fn a_summary_counts_and_averages() {
+        let records = vec![record(1.0, "good"), record(3.0, "plain words"), record(5.0, "")];
+        let summary = summarize(&transform(Dataset { name: "d".into(), records }));
+        assert_eq!((summary.records, summary.high, summary.low), (3, 1, 2));
+        assert_eq!((summary.value.min, summary.value.average, summary.value.max), (1.0, 3.0, 5.0));
+        assert_eq!(
+            (summary.words.total, summary.positive, summary.neutral, summary.negative),
+            (3.0, 1, 2, 0)
+        );
+        assert_eq!(summary.tags, [("t".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn nothing_gives_zeros() {
+        let summary = summarize(&transform(Dataset { name: "d".into(), records: vec![] }));
+        assert_eq!((summary.records, summary.value.min, summary.score.average), (0, 0.0, 0.0));
+    }
+}

@@ -7,7 +7,9 @@ use blob_store::{ErrorKind, Location};
 use temporal_claim_check::{ClaimCheckCodec, ReferenceFormat};
 use temporalio_common::protos::temporal::api::common::v1::Payload;
 
-use crate::support::{Behaviour, TestStore, codec, decode_error, encode, encode_error, large, payload};
+use crate::support::{
+    Behaviour, TestStore, codec, decode, decode_error, encode, encode_error, large, payload,
+};
 
 #[tokio::test]
 async fn a_store_that_fails_fails_the_call_both_ways() {
@@ -18,6 +20,15 @@ async fn a_store_that_fails_fails_the_call_both_ways() {
     let reference = encode(&codec(&TestStore::new("test")), vec![large(1)]).await;
     let text = decode_error(&broken, reference).await;
     assert_eq!(text, "Encoding error: redis: connection refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_is_tried_again() {
+    let down = blob_store::Error::new(ErrorKind::Unavailable, "connection refused");
+    let store = TestStore::that(Behaviour::FailsAtFirst(3, down));
+    let reference = encode(&codec(&store), vec![large(1)]).await;
+    assert_eq!(store.puts(), 1);
+    assert_eq!(decode(&codec(&store), reference).await, [large(1)]);
 }
 
 #[tokio::test]

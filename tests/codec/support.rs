@@ -17,6 +17,7 @@ struct Inner {
     blobs: MemoryStore,
     location: Location,
     puts: AtomicUsize,
+    calls: AtomicUsize,
     running: AtomicUsize,
     most_at_once: AtomicUsize,
     behaviour: Behaviour,
@@ -27,6 +28,8 @@ pub enum Behaviour {
     #[default]
     Works,
     Fails(blob_store::Error),
+    /// So often, and then works.
+    FailsAtFirst(usize, blob_store::Error),
     Hangs,
     Panics,
 }
@@ -47,8 +50,8 @@ impl TestStore {
     fn with(name: &str, location: Location, behaviour: Behaviour) -> Self {
         let blobs = MemoryStore::named(name);
         let zero = || AtomicUsize::new(0);
-        let (puts, running, most_at_once) = (zero(), zero(), zero());
-        Self(Arc::new(Inner { blobs, location, puts, running, most_at_once, behaviour }))
+        let (puts, calls, running, most_at_once) = (zero(), zero(), zero(), zero());
+        Self(Arc::new(Inner { blobs, location, puts, calls, running, most_at_once, behaviour }))
     }
 
     pub fn puts(&self) -> usize {
@@ -83,6 +86,13 @@ impl TestStore {
         match &self.0.behaviour {
             Behaviour::Works => Ok(()),
             Behaviour::Fails(error) => Err(error.clone()),
+            Behaviour::FailsAtFirst(times, error) => {
+                if self.0.calls.fetch_add(1, Ordering::SeqCst) < *times {
+                    Err(error.clone())
+                } else {
+                    Ok(())
+                }
+            }
             Behaviour::Hangs => std::future::pending().await,
             Behaviour::Panics => panic!("a bug in a store"),
         }
