@@ -50,9 +50,19 @@ impl Process {
         self.pid
     }
 
-    /// Sends a signal, such as `STOP`, `CONT` or `TERM`, to the server.
+    /// Sends a signal, such as `STOP`, `CONT` or `TERM`, to the server. After `STOP` it does stand still.
     pub fn signal(&self, name: &str) {
-        let _ = Command::new("kill").args(["-s", name, &self.pid.to_string()]).stderr(Stdio::null()).status();
+        let pid = self.pid.to_string();
+        let _ = Command::new("kill").args(["-s", name, &pid]).stderr(Stdio::null()).status();
+        // All its threads have to get the signal; until then it may answer one more time.
+        let stands_still = || {
+            let state = Command::new("ps").args(["-o", "stat=", "-p", &pid]).output();
+            state.is_ok_and(|state| state.stdout.starts_with(b"T"))
+        };
+        let start = Instant::now();
+        while name == "STOP" && !stands_still() && start.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Kills the server at once, as `kill -9` does, and waits until it is gone.
